@@ -1,0 +1,294 @@
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "circuit/operating_point.hpp"
+#include "core/error.hpp"
+
+namespace crosstile::circuit {
+
+namespace {
+
+// One wire with all its cells open: largest eigenvalue of T^-1 C by power iteration on the (uniform) chain.
+double wire_time_constant(const ChainWires& wires, double c_farad) {
+  if (c_farad == 0.0) return 0.0;
+  Chains chain;
+  const Index length = wires.gap_ohm.size();
+  chain.factor(wires, Array::Zero(length, 1));
+  Array x = Array::Ones(length, 1), y(length, 1);
+  double tau = 0.0;
+  for (int sweep = 0; sweep < 200; ++sweep) {
+    chain.solve(c_farad * x, y);
+    const double norm = std::sqrt(y.square().sum());
+    if (norm == 0.0) return 0.0;
+    const double next = norm / std::sqrt(x.square().sum());
+    x = y / norm;
+    if (std::abs(next - tau) <= 1e-6 * next) return next;
+    tau = next;
+  }
+  return tau;
+}
+
+struct Event {
+  double time_s;
+  Index row;
+  bool on;
+};
+
+std::vector<Event> pulse_edges(const data::Pass& pass, const data::PulseTimes& times) {
+  std::vector<Event> events;
+  for (Index i = 0; i < pass.codes.size(); ++i)
+    if (pass.codes[i] != 0) {
+      events.push_back({times.start_s[i], i, true});
+      events.push_back({times.end_s[i], i, false});
+    }
+  std::sort(events.begin(), events.end(), [](const Event& a, const Event& b) { return a.time_s < b.time_s; });
+  return events;
+}
+
+// Times closer than a millionth of the shortest pulse are one edge (they differ by rounding only).
+bool same_edge(double a, double b, double t_lsb_s) { return std::abs(a - b) <= 1e-6 * t_lsb_s; }
+
+class EventDriven {
+ public:
+  EventDriven(const Crossbar& crossbar, const ChargeOptions& options)
+      : crossbar_(crossbar), options_(options), solver_(crossbar, options.steady) {
+    const auto& tile = crossbar.tile;
+    rc_ = slowest_time_constant(crossbar) > 0.0;
+    column_capacitance_ = tile.c_col_farad > 0.0 && solver_.mesh().has_column_wires();
+    row_capacitance_ = tile.c_row_farad > 0.0 && solver_.mesh().has_row_wires();
+  }
+
+  ChargeResult run(const std::vector<data::Pass>& passes) {
+    ChargeResult result;
+    result.charge_coulomb = Vector::Zero(crossbar_.cols());
+    result.slowest_time_constant_s = slowest_time_constant(crossbar_);
+    result.shortest_interval_s = 0.0;
+    for (const auto& pass : passes) {
+      Vector charge = Vector::Zero(crossbar_.cols());
+      Vector correction = Vector::Zero(crossbar_.cols());
+      if (crossbar_.tile.is_linear() && !options_.energy) run_linear_pass(pass, charge, result);
+      else run_pass(pass, charge, correction, result);
+      result.charge_coulomb += pass.weight * (charge + correction);
+      const double largest = charge.cwiseAbs().maxCoeff();
+      if (largest > 0.0) result.rc_share = std::max(result.rc_share, correction.cwiseAbs().maxCoeff() / largest);
+    }
+    const double tau = result.slowest_time_constant_s;
+    if (result.status == Status::ok && rc_ && result.intervals > 0 &&
+        std::exp(-result.shortest_interval_s / tau) > options_.settle_tolerance)
+      result.status = Status::not_settled;
+    return result;
+  }
+
+ private:
+  using Lines = std::vector<Index>;
+
+  // State the network is left in: what the capacitances hold.
+  struct Held {
+    Array drop;         // lines x cols, internal order; drive voltage of the moment minus row node voltage
+    Array column;       // rows x cols
+    Vector line_volt;   // lines
+  };
+
+  void run_pass(const data::Pass& pass, Vector& charge, Vector& correction, ChargeResult& result) {
+    const auto& tile = crossbar_.tile;
+    const auto times = data::pulse_times(pass, tile.pulse);
+    const auto events = pulse_edges(pass, times);
+    const bool gated = tile.drive == data::Drive::gated;
+    std::vector<bool> on(static_cast<std::size_t>(crossbar_.rows()), false);
+    Held held;
+    held.drop = Array::Zero(crossbar_.lines(), crossbar_.cols());
+    held.column = Array::Zero(crossbar_.rows(), crossbar_.cols());
+    held.line_volt = Vector::Zero(crossbar_.lines());
+    if (gated) held.line_volt = volts(pass, on, true);
+
+    // The window outlasts the longest pulse by at least t_lsb, so the last interval is the one after the last edge.
+    std::size_t next = 0;
+    double now = 0.0;
+    while (now < pass.window_s) {
+      for (; next < events.size() && same_edge(events[next].time_s, now, tile.pulse.t_lsb_s); ++next)
+        on[static_cast<std::size_t>(events[next].row)] = events[next].on;
+      const double end = next < events.size() ? events[next].time_s : pass.window_s;
+      interval(pass, on, gated, end - now, held, charge, correction, result);
+      now = end;
+    }
+  }
+
+  // Linear tile: charge = W integral of V dt in one solve; capacitances only matter if the network has not settled at the end.
+  void run_linear_pass(const data::Pass& pass, Vector& charge, ChargeResult& result) {
+    const auto times = data::pulse_times(pass, crossbar_.tile.pulse);
+    std::vector<bool> on(static_cast<std::size_t>(crossbar_.rows()), true);
+    Vector volt_seconds = volts(pass, on, false);
+    double last_edge = 0.0;
+    for (Index l = 0; l < volt_seconds.size(); ++l) {
+      const Index row = crossbar_.row_of_line(l);
+      volt_seconds[l] *= times.end_s[row] - times.start_s[row];
+      if (pass.codes[row] != 0) last_edge = std::max(last_edge, times.end_s[row]);
+    }
+    if (previous_lines_.empty()) {
+      previous_lines_.resize(static_cast<std::size_t>(crossbar_.lines()));
+      std::iota(previous_lines_.begin(), previous_lines_.end(), Index{0});
+      solver_.set_lines(previous_lines_);
+    }
+    const SteadyReport report = solver_.solve(volt_seconds, point_);
+    ++result.intervals;
+    result.iterations += report.iterations;
+    if (report.status != Status::ok) result.status = report.status;
+    charge += solver_.sense_current(point_);
+    note_interval(pass.window_s - last_edge - crossbar_.tile.pulse.t_edge_s, result);
+  }
+
+  Vector volts(const data::Pass& pass, const std::vector<bool>& on, bool gated) const {
+    Vector volt(crossbar_.lines());
+    for (Index l = 0; l < volt.size(); ++l) {
+      const Index row = crossbar_.row_of_line(l);
+      const bool driven = gated || on[static_cast<std::size_t>(row)];
+      const double sign = pass.codes[row] < 0 ? -1.0 : 1.0;
+      volt[l] = driven ? crossbar_.polarity(l) * sign * crossbar_.tile.v_read_volt : 0.0;
+    }
+    return volt;
+  }
+
+  void note_interval(double length_s, ChargeResult& result) const {
+    result.shortest_interval_s = result.intervals <= 1 ? length_s : std::min(result.shortest_interval_s, length_s);
+  }
+
+  void interval(const data::Pass& pass, const std::vector<bool>& on, bool gated, double length_s, Held& held, Vector& charge,
+                Vector& correction, ChargeResult& result) {
+    Lines lines;
+    for (Index l = 0; l < crossbar_.lines(); ++l)
+      if (!gated || on[static_cast<std::size_t>(crossbar_.row_of_line(l))]) lines.push_back(l);
+    const Vector all_volt = volts(pass, on, gated);
+    Vector volt(static_cast<Index>(lines.size()));
+    for (Index k = 0; k < volt.size(); ++k) volt[k] = all_volt[lines[static_cast<std::size_t>(k)]];
+
+    guess_column(lines);
+    solver_.set_lines(lines);
+    const SteadyReport report = solver_.solve(volt, point_);
+    previous_lines_ = lines;
+    ++result.intervals;
+    result.iterations += report.iterations;
+    if (report.status != Status::ok) result.status = report.status;
+    charge += length_s * solver_.sense_current(point_);
+    if (options_.energy) result.energy_joule.add(solver_.power(volt, point_), length_s);
+    if (rc_) {
+      note_interval(length_s, result);
+      settle(lines, all_volt, held, correction, result);
+    }
+  }
+
+  // Warm start: the column voltages of the lines that stay on.
+  void guess_column(const Lines& lines) {
+    if (lines == previous_lines_ || point_.column.rows() != static_cast<Index>(previous_lines_.size())) return;
+    Array guess = Array::Zero(static_cast<Index>(lines.size()), crossbar_.cols());
+    std::size_t p = 0;
+    for (std::size_t k = 0; k < lines.size(); ++k) {
+      while (p < previous_lines_.size() && previous_lines_[p] < lines[k]) ++p;
+      if (p < previous_lines_.size() && previous_lines_[p] == lines[k])
+        guess.row(static_cast<Index>(k)) = point_.column.row(static_cast<Index>(p));
+    }
+    point_.column = guess;
+  }
+
+  // Charge of going from the held state to this interval's operating point: -s^T G^-1 C dv (docs/theory.md, "Event-driven charge").
+  void settle(const Lines& lines, const Vector& all_volt, Held& held, Vector& correction, ChargeResult& result) {
+    const auto& tile = crossbar_.tile;
+    const Index cols = crossbar_.cols();
+    Array column = Array::Zero(crossbar_.rows(), cols);
+    if (column_capacitance_) expand(lines, column);
+    const Array column_current = -tile.c_col_farad * (column - held.column);  // ampere seconds into each column node
+
+    Array b_row = Array::Zero(static_cast<Index>(lines.size()), cols);
+    if (row_capacitance_) {
+      for (std::size_t k = 0; k < lines.size(); ++k) {
+        const Index l = lines[k];
+        // C d(v_row) = C d(V - e): the source pays for the V part through the wire as well.
+        b_row.row(static_cast<Index>(k)) =
+            tile.c_row_farad * ((all_volt[l] - held.line_volt[l]) - (point_.drop.row(static_cast<Index>(k)) - held.drop.row(l)));
+      }
+    }
+    Array b_column = Array::Zero(static_cast<Index>(lines.size()), cols);
+    if (column_capacitance_) {
+      correction += to_physical(crossbar_, column_current.colwise().sum()).matrix().transpose();
+      reduce(lines, column_current, b_column);
+    }
+    if (!lines.empty() && (b_row.abs().maxCoeff() > 0.0 || b_column.abs().maxCoeff() > 0.0)) {
+      Array e, c;
+      const double scale = b_column.abs().maxCoeff() + 1e-3 * b_row.abs().maxCoeff();
+      const auto report = solver_.mesh().solve(b_row, b_column, e, c, 1e-12 * scale, options_.steady.max_iterations);
+      result.iterations += report.iterations;
+      if (!report.converged) result.status = Status::not_converged;
+      const Array cell_charge = -point_.slope * (e + c);
+      correction += to_physical(crossbar_, cell_charge.colwise().sum()).matrix().transpose();
+    }
+    held.column = column;
+    held.drop.setZero();
+    for (std::size_t k = 0; k < lines.size(); ++k) held.drop.row(lines[k]) = point_.drop.row(static_cast<Index>(k));
+    held.line_volt = all_volt;
+  }
+
+  // Column voltages of all rows from those of the active lines.
+  void expand(const Lines& lines, Array& column) const {
+    if (lines.empty()) return;
+    for_each_share([&](Index row, Index active, double weight, Index first, Index count) {
+      column.row(row).segment(first, count) += weight * point_.column.row(active).segment(first, count);
+    });
+  }
+  void reduce(const Lines& lines, const Array& current, Array& b_column) const {
+    if (lines.empty()) return;
+    for_each_share([&](Index row, Index active, double weight, Index first, Index count) {
+      b_column.row(active).segment(first, count) += weight * current.row(row).segment(first, count);
+    });
+  }
+  template <typename Use>
+  void for_each_share(const Use& use) const {
+    const Index south = crossbar_.south_columns;
+    for (const bool north : {false, true}) {
+      const Index first = north ? south : 0;
+      const Index count = north ? crossbar_.cols() - south : south;
+      if (count == 0) continue;
+      for (Index row = 0; row < crossbar_.rows(); ++row) {
+        const auto share = solver_.mesh().wire_share(row, north);
+        if (share.first >= 0) use(row, share.first, share.first_weight, first, count);
+        if (share.second >= 0) use(row, share.second, share.second_weight, first, count);
+      }
+    }
+  }
+
+  const Crossbar& crossbar_;
+  ChargeOptions options_;
+  mutable OperatingPointSolver solver_;
+  bool rc_ = false, column_capacitance_ = false, row_capacitance_ = false;
+  OperatingPoint point_;
+  Lines previous_lines_;
+};
+
+}  // namespace
+
+double slowest_time_constant(const Crossbar& crossbar) {
+  const auto& tile = crossbar.tile;
+  double slowest = 0.0;
+  ChainWires wires;
+  if (!tile.ideal_supply()) {
+    wires.ground_at_first = true;
+    wires.gap_ohm.setConstant(tile.cols, tile.r_row_ohm);
+    wires.gap_ohm[0] += tile.r_driver_ohm;
+    if (tile.drivers == data::DriverEnds::both) wires.far_shunt_siemens = 1.0 / (tile.r_row_ohm + tile.r_driver_ohm);
+    slowest = std::max(slowest, wire_time_constant(wires, tile.c_row_farad));
+  }
+  if (tile.r_col_ohm > 0.0 || tile.r_sense_ohm > 0.0) {
+    wires = {};
+    wires.gap_ohm.setConstant(tile.rows, tile.r_col_ohm);
+    wires.gap_ohm[tile.rows - 1] = tile.sense_segment * tile.r_col_ohm + tile.r_sense_ohm;
+    slowest = std::max(slowest, wire_time_constant(wires, tile.c_col_farad));
+  }
+  return slowest;
+}
+
+ChargeResult solve_charge(const Crossbar& crossbar, const IntVector& codes, const ChargeOptions& options) {
+  if (codes.size() != crossbar.rows())
+    throw Error(ErrorKind::usage, std::to_string(codes.size()) + " codes for " + std::to_string(crossbar.rows()) + " rows");
+  return EventDriven(crossbar, options).run(data::make_passes(codes, crossbar.tile));
+}
+
+}  // namespace crosstile::circuit

@@ -1,0 +1,143 @@
+// circuit: a tile as a circuit, solved in full. Both wires, every cell, drivers and senses; three independent ways (docs/theory.md,
+// "The circuit and three ways to solve it"):
+//   solve_steady     the network at one instant (structured chain solve, conjugate gradients on the Schur complement)
+//   solve_charge     column charges between pulse edges without time stepping (event-driven, exact when settled)
+//   solve_transient  the whole waveform (SUNDIALS IDA, restarted at every pulse edge), with RC and front ends
+// and effective_matrix for linear drives. Numerical outcomes are statuses; only caller mistakes throw.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/types.hpp"
+#include "data/pulse.hpp"
+#include "data/tile.hpp"
+
+namespace crosstile::circuit {
+
+enum class Status {
+  ok,
+  not_converged,  ///< an iteration stopped before its tolerance; do not use the numbers
+  not_settled     ///< charge only: the slowest time constant is not short against the shortest interval; use the transient
+};
+std::string to_text(Status status);
+
+/// A tile with its conductances. "Lines" are the row wires: one per row; two per row (G+ first, then G-) with drive bipolar.
+struct Crossbar {
+  /// g_siemens: rows x cols, finite and >= 0 (0: open cell). g_minus_siemens: the same shape, only with drive bipolar.
+  /// Errors: usage, naming the first bad element.
+  Crossbar(const data::TileSpec& tile, const Matrix& g_siemens);
+  Crossbar(const data::TileSpec& tile, const Matrix& g_siemens, const Matrix& g_minus_siemens);
+
+  Index rows() const { return tile.rows; }
+  Index cols() const { return tile.cols; }
+  Index lines() const { return conductance_siemens.rows(); }
+  Index row_of_line(Index line) const { return line / lines_per_row; }
+  /// +1, or -1 for the G- line of a bipolar pair.
+  double polarity(Index line) const { return lines_per_row == 2 && line % 2 == 1 ? -1.0 : 1.0; }
+
+  data::TileSpec tile;
+  Index lines_per_row = 1;
+  Array conductance_siemens;      ///< lines x cols, of the device alone, physical column order
+  std::vector<Index> column_order;  ///< columns sensed south, then those sensed north: the solvers' internal order
+  Index south_columns = 0;
+};
+
+struct SteadyOptions {
+  double tolerance = 1e-13;  ///< largest Kirchhoff error of a node over the largest cell current
+  int max_iterations = 2000;
+  int max_newton = 60;       ///< non-linear cells only
+};
+
+/// Where power goes, watt (or joule when integrated). Tellegen: source = sum of the others.
+struct PowerBudget {
+  double source = 0.0, cells = 0.0, row_wires = 0.0, column_wires = 0.0, drivers = 0.0, senses = 0.0;
+  void add(const PowerBudget& other, double factor);
+};
+
+struct SteadyReport {
+  Status status = Status::ok;
+  int iterations = 0;            ///< conjugate-gradient iterations, summed over Newton steps
+  int newton_steps = 0;          ///< 0 for linear cells
+  double kirchhoff_error = 0.0;  ///< last residual over the largest cell current
+};
+
+struct SteadyState {
+  SteadyReport report;
+  Array row_drop_volt;       ///< lines x cols: drive voltage minus row node voltage
+  Array column_volt;         ///< lines x cols: column node voltage (relative to V_ref)
+  Array cell_ampere;         ///< lines x cols
+  Vector sense_ampere;       ///< cols
+  PowerBudget power;
+};
+
+/// Drive of one instant: voltage of every line's driver, and whether its cells conduct.
+struct LineDrive {
+  Vector line_volt;               ///< lines
+  std::vector<bool> conducting;   ///< lines
+};
+/// Rows with a code other than 0 driven with the sign of their code (the `steady` method of the program).
+LineDrive steady_drive(const Crossbar& crossbar, const IntVector& codes);
+
+/// The network at one instant.
+SteadyState solve_steady(const Crossbar& crossbar, const LineDrive& drive, const SteadyOptions& options = {});
+
+struct ChargeOptions {
+  SteadyOptions steady;
+  double settle_tolerance = 1e-9;  ///< exp(-shortest interval / slowest time constant) must be below this
+  bool energy = true;
+};
+
+struct ChargeResult {
+  Status status = Status::ok;
+  Vector charge_coulomb;           ///< cols; passes recombined
+  PowerBudget energy_joule;        ///< resistive, over all passes (wire charging is not in it)
+  Index intervals = 0;             ///< network solves
+  int iterations = 0;
+  double slowest_time_constant_s = 0.0;
+  double shortest_interval_s = 0.0;  ///< between two changes of the network; 0 when there was none
+  double rc_share = 0.0;           ///< largest RC correction over the largest charge
+};
+
+/// Column charges of one signed code vector (rows), event-driven. Errors: usage for codes outside the DAC's range.
+ChargeResult solve_charge(const Crossbar& crossbar, const IntVector& codes, const ChargeOptions& options = {});
+
+/// Upper bound of the network's slowest time constant (wires with all cells open), seconds. 0 without capacitance.
+double slowest_time_constant(const Crossbar& crossbar);
+
+/// Effective matrix of a linear tile, rows x cols: sense current_j = sum_i W_ij V_i with V_i the signed row drive.
+/// Errors: usage when the tile is not linear.
+Matrix effective_matrix(const Crossbar& crossbar, int threads = 1, const SteadyOptions& options = {});
+
+struct TransientOptions {
+  double relative_tolerance = 1e-6;
+  double absolute_tolerance_volt = 0.0;  ///< 0: relative_tolerance * 1e-3 * v_read
+  Index record_every = 0;         ///< 0: no waveforms; n: every n-th accepted step
+  std::vector<Index> record_rows;     ///< row voltage at the far cell of these lines
+  std::vector<Index> record_columns;  ///< sense current, and column voltage at the far end, of these columns
+  long max_steps = 10'000'000;
+};
+
+struct Waveforms {
+  std::vector<double> time_s;       ///< pass windows one after another
+  Matrix row_volt;                  ///< samples x record_rows
+  Matrix column_volt;               ///< samples x record_columns
+  Matrix sense_ampere;              ///< samples x record_columns
+};
+
+struct TransientResult {
+  Status status = Status::ok;
+  std::string failure;       ///< what the integrator said when status is not ok
+  Vector charge_coulomb;     ///< cols; what the front end reports (op-amp: -c_int v_out at the end of each window)
+  long steps = 0;
+  long linear_iterations = 0;
+  Waveforms waveforms;
+};
+
+/// Errors: usage for codes outside the DAC's range or a tile the method does not take (op-amp without any sense resistance).
+TransientResult solve_transient(const Crossbar& crossbar, const IntVector& codes, const TransientOptions& options = {});
+
+/// Feedback capacitance of the op-amp integrator: the given one, or that for which a full column fills the swing.
+double integration_capacitance(const data::TileSpec& tile);
+
+}  // namespace crosstile::circuit

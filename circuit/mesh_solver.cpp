@@ -1,0 +1,210 @@
+#include "circuit/mesh_solver.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace crosstile::circuit {
+
+namespace {
+
+constexpr Index kBlock = 16;
+
+// out(order[j], k) = in(k, j) in cache-sized blocks.
+void transpose_out(const Array& in, const std::vector<Index>& order, Array& out) {
+  out.resize(in.cols(), in.rows());
+  for (Index j0 = 0; j0 < in.cols(); j0 += kBlock)
+    for (Index k0 = 0; k0 < in.rows(); k0 += kBlock)
+      for (Index j = j0; j < std::min(j0 + kBlock, in.cols()); ++j) {
+        double* const row = out.data() + order[static_cast<std::size_t>(j)] * out.cols();
+        for (Index k = k0; k < std::min(k0 + kBlock, in.rows()); ++k) row[k] = in(k, j);
+      }
+}
+
+void transpose_in(const Array& in, const std::vector<Index>& order, Array& out) {
+  out.resize(in.cols(), in.rows());
+  for (Index k0 = 0; k0 < in.cols(); k0 += kBlock)
+    for (Index j0 = 0; j0 < in.rows(); j0 += kBlock)
+      for (Index k = k0; k < std::min(k0 + kBlock, in.cols()); ++k)
+        for (Index j = j0; j < std::min(j0 + kBlock, in.rows()); ++j)
+          out(k, j) = in(order[static_cast<std::size_t>(j)], k);
+}
+
+}  // namespace
+
+Array to_internal(const Crossbar& crossbar, const Eigen::Ref<const Array>& physical) {
+  Array internal(physical.rows(), physical.cols());
+  for (Index j = 0; j < physical.cols(); ++j) internal.col(j) = physical.col(crossbar.column_order[static_cast<std::size_t>(j)]);
+  return internal;
+}
+
+Array to_physical(const Crossbar& crossbar, const Eigen::Ref<const Array>& internal) {
+  Array physical(internal.rows(), internal.cols());
+  for (Index j = 0; j < internal.cols(); ++j) physical.col(crossbar.column_order[static_cast<std::size_t>(j)]) = internal.col(j);
+  return physical;
+}
+
+MeshSolver::MeshSolver(const Crossbar& crossbar)
+    : crossbar_(crossbar),
+      has_rows_(!crossbar.tile.ideal_supply()),
+      has_columns_(crossbar.tile.r_col_ohm > 0.0 || crossbar.tile.r_sense_ohm > 0.0) {}
+
+double MeshSolver::distance_ohm(Index row_a, Index row_b) const {
+  return static_cast<double>(std::abs(row_b - row_a)) * crossbar_.tile.r_col_ohm;
+}
+
+double MeshSolver::sense_distance_ohm(Index row, bool north) const {
+  const data::TileSpec& tile = crossbar_.tile;
+  const Index end = north ? 0 : tile.rows - 1;
+  return distance_ohm(row, end) + tile.sense_segment * tile.r_col_ohm + tile.r_sense_ohm;
+}
+
+void MeshSolver::factor_columns(const Array& diagonal, const Vector& sense_extra_ohm) {
+  const Index count = static_cast<Index>(lines_.size());
+  const Index south = crossbar_.south_columns;
+  const Index north = crossbar_.cols() - south;
+  const auto row = [&](Index k) { return crossbar_.row_of_line(lines_[static_cast<std::size_t>(k)]); };
+  ChainWires wires;
+  wires.gap_ohm.resize(count);
+  const bool extra = sense_extra_ohm.size() > 0;
+  if (south > 0) {
+    for (Index k = 0; k + 1 < count; ++k) wires.gap_ohm[k] = distance_ohm(row(k), row(k + 1));
+    wires.gap_ohm[count - 1] = sense_distance_ohm(row(count - 1), false);
+    south_.factor(wires, diagonal.leftCols(south), extra ? Vector(sense_extra_ohm.head(south)) : Vector());
+  }
+  if (north > 0) {
+    wires.ground_at_first = true;
+    for (Index k = 1; k < count; ++k) wires.gap_ohm[k] = distance_ohm(row(k), row(k - 1));
+    wires.gap_ohm[0] = sense_distance_ohm(row(0), true);
+    north_.factor(wires, diagonal.rightCols(north), extra ? Vector(sense_extra_ohm.tail(north)) : Vector());
+  }
+}
+
+void MeshSolver::factor_rows(const Array& diagonal) {
+  const data::TileSpec& tile = crossbar_.tile;
+  ChainWires wires;
+  wires.ground_at_first = true;
+  wires.gap_ohm.setConstant(tile.cols, tile.r_row_ohm);
+  wires.gap_ohm[0] += tile.r_driver_ohm;
+  if (tile.drivers == data::DriverEnds::both) wires.far_shunt_siemens = 1.0 / (tile.r_row_ohm + tile.r_driver_ohm);
+  transpose_out(diagonal, crossbar_.column_order, transposed_);
+  rows_.factor(wires, transposed_);
+}
+
+void MeshSolver::factor(const std::vector<Index>& lines, const Array& g, const Shunts& shunts) {
+  lines_ = lines;
+  g_ = g;
+  extra_ = shunts.sense_extra_ohm.size() > 0;
+  if (lines_.empty()) return;
+  if (has_rows_) factor_rows(g_ + shunts.row_siemens);
+  if (has_columns_ || extra_) {
+    Array diagonal = g_;
+    if (shunts.column_siemens > 0.0)
+      for (Index k = 0; k < g_.rows(); ++k)
+        if (lines_[static_cast<std::size_t>(k)] % crossbar_.lines_per_row == 0) diagonal.row(k) += shunts.column_siemens;
+    factor_columns(diagonal, shunts.sense_extra_ohm);
+  }
+}
+
+void MeshSolver::solve_rows(const Array& b, Array& e) {
+  transpose_out(b, crossbar_.column_order, transposed_);
+  rows_.solve(transposed_, transposed_);
+  transpose_in(transposed_, crossbar_.column_order, e);
+}
+
+void MeshSolver::solve_columns(const Array& b, Array& c) const {
+  const Index south = crossbar_.south_columns;
+  const Index north = crossbar_.cols() - south;
+  if (south > 0) south_.solve(b.leftCols(south), c.leftCols(south));
+  if (north > 0) north_.solve(b.rightCols(north), c.rightCols(north));
+}
+
+LinearReport MeshSolver::solve(const Array& b_row, const Array& b_column, Array& e, Array& c, double tolerance_ampere, int max_iterations) {
+  LinearReport report;
+  e.resize(g_.rows(), g_.cols());
+  if (c.rows() != g_.rows() || c.cols() != g_.cols()) c.setZero(g_.rows(), g_.cols());
+  if (lines_.empty()) return report;
+  if ((b_row == 0.0).all() && (b_column == 0.0).all()) {  // any tolerance relative to the sources would be 0
+    e.setZero();
+    c.setZero();
+    return report;
+  }
+  const bool columns = has_columns_ || extra_;
+  if (!has_rows_) {
+    e.setZero();
+    if (columns) solve_columns(b_column, c);
+    else c.setZero();
+    return report;
+  }
+  if (!columns) {
+    c.setZero();
+    solve_rows(b_row, e);
+    return report;
+  }
+
+  // One Gauss-Seidel sweep from the guess; after it the residual is known without applying T_c (exact for r_col = 0 too).
+  solve_rows(b_row - g_ * c, row_part_);
+  applied_.resize(g_.rows(), g_.cols());
+  applied_ = b_column - g_ * row_part_;
+  solve_columns(applied_, c);
+  solve_rows(b_row - g_ * c, e);
+  residual_ = g_ * (row_part_ - e);
+
+  // Conjugate gradients on the Schur complement, preconditioned by the column chains M. M p is carried along, so T_c is never applied.
+  image_.resize(g_.rows(), g_.cols());
+  double rho = 0.0;
+  for (;; ++report.iterations) {
+    report.residual_ampere = residual_.abs().maxCoeff();
+    if (report.residual_ampere <= tolerance_ampere) return report;
+    if (report.iterations >= max_iterations || !std::isfinite(report.residual_ampere)) break;
+    solve_columns(residual_, image_);
+    const double rho_before = rho;
+    rho = (residual_ * image_).sum();
+    if (report.iterations == 0) {
+      direction_ = image_;
+      applied_ = residual_;
+    } else {
+      const double beta = rho / rho_before;
+      direction_ = image_ + beta * direction_;
+      applied_ = residual_ + beta * applied_;
+    }
+    solve_rows(g_ * direction_, row_part_);
+    image_ = applied_ - g_ * row_part_;  // S p
+    const double step = rho / (direction_ * image_).sum();
+    c += step * direction_;
+    e -= step * row_part_;
+    residual_ -= step * image_;
+  }
+  report.converged = false;
+  return report;
+}
+
+MeshSolver::WireShare MeshSolver::wire_share(Index row, bool north) const {
+  WireShare share;
+  // Active lines on the far side (or at the row) and on the sense side.
+  const auto row_of = [&](Index k) { return crossbar_.row_of_line(lines_[static_cast<std::size_t>(k)]); };
+  const Index count = static_cast<Index>(lines_.size());
+  Index far = -1, near = -1;
+  if (!north) {
+    while (far + 1 < count && row_of(far + 1) <= row) ++far;
+    near = far + 1 < count ? far + 1 : -1;
+  } else {
+    far = count;
+    while (far - 1 >= 0 && row_of(far - 1) >= row) --far;
+    near = far - 1;
+    if (far == count) far = -1;
+  }
+  const double to_near = near >= 0 ? distance_ohm(row, row_of(near)) : sense_distance_ohm(row, north);
+  if (far < 0) {  // nothing conducts behind: the whole wire there has the voltage of the nearest line, or of ground
+    share.first = near;
+    share.first_weight = near >= 0 ? 1.0 : 0.0;
+    return share;
+  }
+  const double total = distance_ohm(row, row_of(far)) + to_near;
+  share.first = far;
+  share.first_weight = total > 0.0 ? to_near / total : 1.0;
+  share.second = near;
+  share.second_weight = near >= 0 ? 1.0 - share.first_weight : 0.0;
+  return share;
+}
+
+}  // namespace crosstile::circuit
