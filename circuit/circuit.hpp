@@ -82,6 +82,16 @@ LineDrive steady_drive(const Crossbar& crossbar, const IntVector& codes);
 /// The network at one instant.
 SteadyState solve_steady(const Crossbar& crossbar, const LineDrive& drive, const SteadyOptions& options = {});
 
+/// Invariants of a steady state, computed anew from its node voltages (docs/theory.md, "What must always hold").
+struct SteadyCheck {
+  double kirchhoff = 0.0;          ///< largest current error of a node over the largest cell current
+  double power_balance = 0.0;      ///< |source - dissipated| over source, wire power from node voltages (Tellegen)
+  double current_balance = 0.0;    ///< |sum of senses - sum of cells| over the sum of the senses
+  double maximum_principle = 0.0;  ///< how far a node leaves the range of the sources, over that range; <= 0: inside
+  double ideal_excess = 0.0;       ///< total sensed over total ideal current, minus 1; <= 0 for ohmic cells and drives of one sign
+};
+SteadyCheck check_steady(const Crossbar& crossbar, const LineDrive& drive, const SteadyState& state);
+
 struct ChargeOptions {
   SteadyOptions steady;
   double settle_tolerance = 1e-9;  ///< exp(-shortest interval / slowest time constant) must be below this
