@@ -19,10 +19,16 @@ void claim_folder(const ShardJob& job) {
   require_writable_folder(job.folder);
   const fs::path path = job.folder / (job.name + ".job.json");
   if (fs::exists(path)) {
-    const auto stored = nlohmann::json::parse(read_text(path), nullptr, false);
-    if (stored.is_discarded() || !stored.is_object())
-      throw Error(ErrorKind::bad_data, path.string() + " is damaged; delete the folder to start again");
-    if (stored.value("fingerprint", "") != job.fingerprint || stored.value("shards", Index{-1}) != job.shards)
+    std::string fingerprint;
+    Index shards = -1;
+    try {
+      const auto stored = nlohmann::json::parse(read_text(path));
+      stored.at("fingerprint").get_to(fingerprint);
+      stored.at("shards").get_to(shards);
+    } catch (const nlohmann::json::exception& error) {
+      throw Error(ErrorKind::bad_data, path.string() + " is damaged (" + error.what() + "); delete the folder to start again");
+    }
+    if (fingerprint != job.fingerprint || shards != job.shards)
       throw Error(ErrorKind::usage, job.folder.string() + " holds the results of another configuration; choose another folder or delete it");
     return;
   }
