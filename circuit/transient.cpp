@@ -1,5 +1,4 @@
 #include <ida/ida.h>
-#include <nvector/nvector_serial.h>
 #include <sundials/sundials_context.h>
 #include <sundials/sundials_linearsolver.h>
 
@@ -7,6 +6,7 @@
 #include <cmath>
 #include <memory>
 
+#include "circuit/sundials_vector.hpp"
 #include "circuit/transient_system.hpp"
 #include "core/error.hpp"
 
@@ -119,10 +119,10 @@ class Integrator {
     check(SUNContext_Create(nullptr, &context), "SUNContext_Create");
     context_.reset(context);
     ida_.reset(IDACreate(context));
-    y_vector_.reset(N_VNew_Serial(system_.size(), context));
-    rate_vector_.reset(N_VNew_Serial(system_.size(), context));
-    tolerance_vector_.reset(N_VNew_Serial(system_.size(), context));
-    id_vector_.reset(N_VNew_Serial(system_.size(), context));
+    y_vector_.reset(new_fast_vector(system_.size(), context));
+    rate_vector_.reset(new_fast_vector(system_.size(), context));
+    tolerance_vector_.reset(new_fast_vector(system_.size(), context));
+    id_vector_.reset(new_fast_vector(system_.size(), context));
     if (!ida_ || !y_vector_ || !rate_vector_ || !tolerance_vector_ || !id_vector_)
       throw Error(ErrorKind::not_converged, "SUNDIALS: out of memory");
     y_ = system_.initial_state();
