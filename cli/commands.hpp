@@ -1,0 +1,21 @@
+// The commands: each adds its flags and help to the parser and leaves its work in Program::action.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "cli/program.hpp"
+
+namespace crosstile::cli {
+
+void add_run_commands(CLI::App& app, Program& program);        // run, report, config
+void add_reference_commands(CLI::App& app, Program& program);  // generate, fit, compare
+void add_network_commands(CLI::App& app, Program& program);    // train, evaluate
+void add_solve_command(CLI::App& app, Program& program);
+void add_info_command(CLI::App& app, Program& program);
+
+/// A subcommand with its two lines of help and an example below its flags.
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& help, const std::string& example);
+/// --threads; 0: the number of processors.
+void add_threads(CLI::App* command, int& threads);
+
+}  // namespace crosstile::cli

@@ -1,0 +1,34 @@
+#include "cli/signals.hpp"
+
+#include <csignal>
+#include <unistd.h>
+
+#include <atomic>
+
+#include "core/error.hpp"
+
+namespace crosstile::cli {
+
+namespace {
+
+std::atomic<int> signals_seen{0};  // written by the handler; the only state of the program outside main
+static_assert(std::atomic<int>::is_always_lock_free);
+
+extern "C" void note_signal(int) {
+  if (signals_seen.fetch_add(1) > 0) ::_exit(static_cast<int>(ErrorKind::interrupted));
+}
+
+}  // namespace
+
+void install_signal_handlers() {
+  struct sigaction action {};
+  action.sa_handler = note_signal;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+bool interrupted() { return signals_seen.load() > 0; }
+
+}  // namespace crosstile::cli

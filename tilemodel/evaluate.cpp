@@ -1,0 +1,183 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <string>
+
+#include "core/error.hpp"
+#include "tilemodel/model_impl.hpp"
+
+namespace crosstile::tilemodel {
+
+void TileModel::Impl::check_codes(const IntMatrix& codes) const {
+  if (codes.cols() != tile.rows)
+    throw Error(ErrorKind::usage, "codes have " + std::to_string(codes.cols()) +
+                                      " rows of the tile in each vector; the tile has " +
+                                      std::to_string(tile.rows));
+  const int limit = passes.max_code();
+  for (Index v = 0; v < codes.rows(); ++v)
+    for (Index i = 0; i < codes.cols(); ++i)
+      if (codes(v, i) > limit || codes(v, i) < -limit)
+        throw_out_of_range("code of vector " + std::to_string(v) + ", row " + std::to_string(i), codes(v, i),
+                           "allowed: -" + std::to_string(limit) + " to " + std::to_string(limit));
+}
+
+void TileModel::Impl::prepare(Workspace::Impl& scratch) const {
+  scratch.codes.resize(kBlock, tile.rows);
+  scratch.activity.resize(kBlock);
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    const Index cols = groups[g].position.size();
+    const Index padded = (cols + kPanelCols - 1) / kPanelCols * kPanelCols;
+    GroupScratch& group = scratch.group[g];
+    group.codes.resize(kBlock, tile.rows);
+    group.inputs.resize(kBlock, tile.rows);
+    group.base.resize(kBlock, padded);
+    for (Matrix& feature : group.feature) feature.resize(kBlock, padded);
+  }
+  if (mesh) mesh->prepare(kBlock, scratch.mesh);
+}
+
+void TileModel::Impl::evaluate(const IntMatrix& codes, Workspace::Impl& scratch, Matrix& charge,
+                               std::vector<Matrix>* features) const {
+  check_codes(codes);
+  prepare(scratch);
+  charge.resize(codes.rows(), tile.cols);
+  charge.setZero();
+  const double scale = tile.v_read_volt * tile.pulse.t_lsb_s;
+  const bool corrected = spec.correction.coefficients.size() != 0;
+  const std::size_t pass_count = is_product() ? 1 : passes.passes().size();
+  for (Index first = 0; first < codes.rows(); first += kBlock) {
+    const Index count = std::min(kBlock, codes.rows() - first);
+    for (std::size_t p = 0; p < pass_count; ++p) {
+      const PassTable::Entry* pass = is_product() ? nullptr : &passes.passes()[p];
+      if (!load_pass(codes, first, count, pass, scratch)) continue;
+      compute_base(count, pass ? pass->longest_code : 0, scratch);
+      const double factor = pass ? pass->weight * scale : scale;
+      if (features || corrected) compute_features(count, features != nullptr, scratch);
+      if (features)
+        add_features(first, count, factor, scratch, charge, *features);
+      else
+        add_corrected(first, count, factor, scratch, charge);
+    }
+  }
+}
+
+// False when no vector of the block has a pulse in this pass.
+bool TileModel::Impl::load_pass(const IntMatrix& codes, Index first, Index count,
+                                const PassTable::Entry* pass, Workspace::Impl& scratch) const {
+  bool any = false;
+  const double largest = pass ? pass->longest_code - 1 : passes.max_code();
+  for (Index v = 0; v < count; ++v) {
+    double sum = 0.0;
+    for (Index i = 0; i < tile.rows; ++i) {
+      const int code = codes(first + v, i);
+      const int part = pass ? pass->part[static_cast<std::size_t>(code + passes.max_code())] : code;
+      scratch.codes(v, i) = part;
+      sum += std::abs(part);
+    }
+    any = any || sum > 0.0;
+    scratch.activity[v] = sum / (largest * static_cast<double>(tile.rows));
+  }
+  if (!any) return false;
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    GroupScratch& group = scratch.group[g];
+    if (groups[g].columns.north)
+      group.codes.topRows(count) = scratch.codes.topRows(count).rowwise().reverse();
+    else
+      group.codes.topRows(count) = scratch.codes.topRows(count);
+    group.inputs.topRows(count) = group.codes.topRows(count).cast<double>();
+  }
+  return true;
+}
+
+void TileModel::Impl::compute_base(Index count, int longest_code, Workspace::Impl& scratch) const {
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    GroupScratch& group = scratch.group[g];
+    if (const auto* product = std::get_if<Panels>(&groups[g].kernel)) {
+      panel_product(group.inputs, count, *product, group.base);
+      continue;
+    }
+    for (Index v = 0; v < count; ++v) {
+      const int* codes = group.codes.data() + v * tile.rows;
+      double* out = group.base.data() + v * group.base.cols();
+      if (const auto* ladder = std::get_if<Ladder>(&groups[g].kernel))
+        ladder->charge(codes, passes.signed_drive(), out, scratch.schedule);
+      else
+        std::get<BinnedLadder>(groups[g].kernel)
+            .charge(codes, longest_code, passes.signed_drive(), out, scratch.binned);
+    }
+  }
+}
+
+void TileModel::Impl::compute_features(Index count, bool all, Workspace::Impl& scratch) const {
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    GroupScratch& group = scratch.group[g];
+    for (std::size_t f = kColumnLoss; f < group.feature.size(); ++f)
+      group.feature[f].topRows(count).setZero();
+    group.feature[kCharge].topRows(count) = group.base.topRows(count);
+    group.feature[kChargeActivity].topRows(count) =
+        scratch.activity.head(count).asDiagonal() * group.base.topRows(count);
+    const Index cols = groups[g].position.size();
+    group.feature[kChargePosition].topRows(count).setZero();
+    group.feature[kChargePosition].topLeftCorner(count, cols) =
+        group.base.topLeftCorner(count, cols) * groups[g].position.asDiagonal();
+  }
+  if (!is_product()) compute_wire_features(count, all, scratch);
+}
+
+void TileModel::Impl::compute_wire_features(Index count, bool all, Workspace::Impl& scratch) const {
+  std::array<const Matrix*, 2> loss{};
+  std::array<Matrix*, 2> estimate{};
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    GroupScratch& group = scratch.group[g];
+    Matrix& column_loss = group.feature[kColumnLoss];
+    Matrix& squared = group.feature[kColumnLossSquared];
+    panel_product(group.inputs, count, groups[g].used, squared);
+    const auto lossless = squared.topRows(count).array();
+    column_loss.topRows(count) = squared.topRows(count) - group.base.topRows(count);
+    group.feature[kColumnLossActivity].topRows(count) =
+        scratch.activity.head(count).asDiagonal() * column_loss.topRows(count);
+    // With signed drive the lossless charge passes through zero.
+    if (passes.signed_drive())
+      squared.topRows(count).setZero();
+    else
+      squared.topRows(count).array() =
+          (lossless > 0.0).select(column_loss.topRows(count).array().square() / lossless, 0.0);
+    if (groups[g].row_lost) panel_product(group.inputs, count, *groups[g].row_lost, group.feature[kRowLoss]);
+    loss[g] = &column_loss;
+    estimate[g] = &group.feature[kMesh];
+  }
+  if (mesh && (all || spec.correction.coefficients[kMesh] != 0.0))
+    mesh->evaluate(scratch.codes, count, loss, estimate, scratch.mesh);
+}
+
+void TileModel::Impl::add_corrected(Index first, Index count, double factor, const Workspace::Impl& scratch,
+                                    Matrix& charge) const {
+  const Vector& coefficients = spec.correction.coefficients;
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    const GroupScratch& group = scratch.group[g];
+    for (Index v = 0; v < count; ++v)
+      for (std::size_t c = 0; c < groups[g].columns.columns.size(); ++c) {
+        const auto k = static_cast<Index>(c);
+        double sum = group.base(v, k);
+        for (Index f = 0; f < coefficients.size(); ++f)
+          sum += coefficients[f] * group.feature[static_cast<std::size_t>(f)](v, k);
+        charge(first + v, groups[g].columns.columns[c]) += factor * sum;
+      }
+  }
+}
+
+void TileModel::Impl::add_features(Index first, Index count, double factor, const Workspace::Impl& scratch,
+                                   Matrix& charge, std::vector<Matrix>& features) const {
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    const GroupScratch& group = scratch.group[g];
+    for (Index v = 0; v < count; ++v)
+      for (std::size_t c = 0; c < groups[g].columns.columns.size(); ++c) {
+        const Index column = groups[g].columns.columns[c];
+        charge(first + v, column) += factor * group.base(v, static_cast<Index>(c));
+        for (std::size_t f = 0; f < features.size(); ++f)
+          features[f](first + v, column) += factor * group.feature[f](v, static_cast<Index>(c));
+      }
+  }
+}
+
+}  // namespace crosstile::tilemodel

@@ -1,0 +1,84 @@
+// Internal. The exact column ladder of a gated tile with ideal supply: rungs switch off at their pulse ends.
+// Charges here are normalised: drive 1 V, time in code steps; the caller multiplies by v_read t_lsb. Rows are
+// positions, 0 at the far end. docs/theory.md, "Exact ladder".
+#pragma once
+
+#include <vector>
+
+#include "core/types.hpp"
+#include "data/tile.hpp"
+#include "tilemodel/panels.hpp"
+
+namespace crosstile::tilemodel {
+
+// The wire of a bit line.
+struct ColumnWire {
+  explicit ColumnWire(const data::TileSpec& tile)
+      : cell_ohm(tile.r_col_ohm), end_ohm(tile.sense_segment * tile.r_col_ohm + tile.r_sense_ohm) {}
+  double cell_ohm;  // between neighbouring cells
+  double end_ohm;   // behind the last cell, up to the virtual ground
+};
+
+// One conducting row of one interval.
+struct Rung {
+  Index position;
+  double after_ohm;  // wire to the next rung, or to the virtual ground
+  double sign;       // of the row's drive
+};
+
+// The intervals between successive pulse ends, each with its conducting rows. Where pulses are aligned does
+// not matter: without capacitance the charge depends on which rows conduct together for how long, and
+// left-aligned or centred pulses nest in the same way.
+class Schedule {
+ public:
+  struct Interval {
+    Index first;  // rung
+    Index count;
+    double duration;  // code steps
+  };
+
+  // Starts over with the pulse codes of one pass (by position).
+  void start(const int* codes, Index rows);
+  // Replaces rungs() and intervals() by the next ones, about kRungs rungs at a time; false when none are
+  // left.
+  bool next(const ColumnWire& wire);
+
+  const std::vector<Rung>& rungs() const { return rungs_; }
+  const std::vector<Interval>& intervals() const { return intervals_; }
+
+ private:
+  struct Active {
+    Index position;
+    int length;
+    double sign;
+  };
+  void append(const ColumnWire& wire, double duration);
+
+  Index last_position_ = 0;
+  std::vector<Active> active_;
+  std::vector<int> ends_;  // distinct pulse ends, ascending
+  std::size_t next_end_ = 0;
+  int begin_ = 0;
+  std::vector<Rung> rungs_;
+  std::vector<Interval> intervals_;
+};
+
+class Ladder {
+ public:
+  Ladder(const ColumnWire& wire, Panels g);
+
+  // codes: rows by position; out: padded_cols, overwritten.
+  void charge(const int* codes, bool signed_drive, double* out, Schedule& schedule) const;
+
+  const Panels& conductances() const { return g_; }
+  const ColumnWire& wire() const { return wire_; }
+  // u of the division-free recurrence stays far from overflow even with all rows on.
+  bool division_free() const { return division_free_; }
+
+ private:
+  ColumnWire wire_;
+  Panels g_;
+  bool division_free_;
+};
+
+}  // namespace crosstile::tilemodel

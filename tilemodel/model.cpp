@@ -1,0 +1,162 @@
+#include "tilemodel/model.hpp"
+
+#include <cmath>
+#include <numeric>
+#include <string>
+
+#include "core/error.hpp"
+#include "tilemodel/model_impl.hpp"
+#include "tilemodel/row_wires.hpp"
+
+namespace crosstile::tilemodel {
+
+namespace {
+
+std::vector<ColumnGroup> sense_groups(const data::TileSpec& tile) {
+  std::vector<ColumnGroup> groups;
+  for (const bool north : {false, true}) {
+    ColumnGroup group{north, {}};
+    for (Index j = 0; j < tile.cols; ++j)
+      if (tile.sensed_north(j) == north) group.columns.push_back(j);
+    if (!group.columns.empty()) groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
+std::string shape_text(const Matrix& m) {
+  return std::to_string(m.rows()) + " x " + std::to_string(m.cols());
+}
+
+void check_matrix(const char* name, const Matrix& m, const data::TileSpec& tile, bool may_be_negative) {
+  if (m.rows() != tile.rows || m.cols() != tile.cols)
+    throw Error(ErrorKind::usage, std::string(name) + " is " + shape_text(m) + "; the tile is " +
+                                      std::to_string(tile.rows) + " x " + std::to_string(tile.cols));
+  for (Index i = 0; i < m.rows(); ++i)
+    for (Index j = 0; j < m.cols(); ++j)
+      if (!std::isfinite(m(i, j)) || (!may_be_negative && m(i, j) < 0.0))
+        throw_out_of_range(std::string(name) + "(" + std::to_string(i) + ", " + std::to_string(j) + ")",
+                           m(i, j),
+                           may_be_negative ? "allowed: finite siemens" : "allowed: 0 or more siemens");
+}
+
+// Why a form does not fit a tile; empty when it does.
+std::string objection(Form form, const data::TileSpec& tile) {
+  const std::string drive(data::to_name(tile.drive));
+  if (form == Form::effective && !tile.is_linear())
+    return tile.drive == data::Drive::gated
+               ? "form \"effective\" needs a linear drive; the tile is gated"
+               : "form \"effective\" needs ohmic cells; the tile's cell law is sinh";
+  if ((form == Form::ladder || form == Form::binned) && tile.drive != data::Drive::gated)
+    return "forms \"ladder\" and \"binned\" need drive \"gated\"; the tile's drive is \"" + drive +
+           (tile.is_linear() ? "\", for which form \"effective\" is exact"
+                             : "\" with sinh cells, which load the column when idle");
+  return {};
+}
+
+}  // namespace
+
+Workspace::Workspace() : impl_(std::make_unique<Impl>()) {}
+Workspace::~Workspace() = default;
+Workspace::Workspace(Workspace&&) noexcept = default;
+Workspace& Workspace::operator=(Workspace&&) noexcept = default;
+
+TileModel::Impl::Impl(const ModelSpec& model_spec, const data::TileSpec& tile_spec, const Matrix& g_siemens,
+                      const Matrix* w_eff_siemens)
+    : spec(model_spec), tile(tile_spec), passes((tile_spec.validate(), tile_spec)) {
+  if (const std::string text = objection(spec.form, tile); !text.empty()) throw Error(ErrorKind::usage, text);
+  if ((spec.form == Form::effective) != (w_eff_siemens != nullptr))
+    throw Error(ErrorKind::usage, w_eff_siemens ? "an effective matrix goes with form \"effective\" only"
+                                                : "form \"effective\" needs the effective matrix");
+  check_matrix("g_siemens", g_siemens, tile, tile.drive == data::Drive::bipolar);
+  if (const Index n = spec.correction.coefficients.size(); n != 0 && n != kFeatureCount)
+    throw_out_of_range("correction.coefficients: length", static_cast<double>(n),
+                       "allowed: 0 or " + std::to_string(kFeatureCount));
+  for (Index f = 0; f < spec.correction.coefficients.size(); ++f)
+    require_in_range("correction.coefficients: " + std::string(kFeatureNames[static_cast<std::size_t>(f)]),
+                     spec.correction.coefficients[f], -1e6, 1e6);
+
+  if (spec.form == Form::effective) {
+    check_matrix("w_eff_siemens", *w_eff_siemens, tile, true);
+    groups.push_back(product_group(*w_eff_siemens));
+    return;
+  }
+  if (spec.form == Form::ideal) {
+    data::TileSpec no_selector = tile;
+    no_selector.selector.r_on_ohm = 0.0;
+    groups.push_back(product_group(
+        tile.cell.law == data::CellLaw::ohmic ? g_siemens : cell_conductance(no_selector, g_siemens)));
+    return;
+  }
+  if (spec.form == Form::binned) {
+    require_in_range("segments", spec.segments, 1, kMostSegments);
+    require_in_range("time_bins", spec.time_bins, 1, kMostTimeBins);
+  }
+  const Matrix g = cell_conductance(tile, g_siemens);
+  const Matrix p = row_wire_factor(tile, g);
+  const std::vector<ColumnGroup> ends = sense_groups(tile);
+  for (const ColumnGroup& end : ends) groups.push_back(wired_group(end, g, p));
+  const bool column_wire = tile.r_col_ohm > 0.0 || tile.r_sense_ohm > 0.0;
+  if (!tile.ideal_supply() && column_wire && spec.row_wire_factor && !passes.signed_drive())
+    mesh.emplace(tile, ends, g, p);
+}
+
+Group TileModel::Impl::product_group(const Matrix& weights) const {
+  ColumnGroup all{false, std::vector<Index>(static_cast<std::size_t>(tile.cols))};
+  std::iota(all.columns.begin(), all.columns.end(), Index{0});
+  Panels panels(weights, all.columns);
+  Group group{std::move(all), std::move(panels), {}, std::nullopt, {}};
+  group.position = tile.cols > 1 ? Vector(Vector::LinSpaced(tile.cols, -0.5, 0.5)) : Vector(Vector::Zero(1));
+  return group;
+}
+
+Group TileModel::Impl::wired_group(const ColumnGroup& columns, const Matrix& g, const Matrix& p) const {
+  const ColumnWire wire(tile);
+  const Matrix used = spec.row_wire_factor ? Matrix(g.cwiseProduct(p)) : g;
+  Panels panels(used, columns.columns, columns.north);
+  Group group{columns, Panels(), panels, std::nullopt, Vector(static_cast<Index>(columns.columns.size()))};
+  if (spec.form == Form::ladder)
+    group.kernel.emplace<Ladder>(wire, std::move(panels));
+  else
+    group.kernel.emplace<BinnedLadder>(wire, used, columns, spec.segments, spec.time_bins);
+  if (!tile.ideal_supply()) group.row_lost.emplace(g - g.cwiseProduct(p), columns.columns, columns.north);
+  for (Index c = 0; c < group.position.size(); ++c)
+    group.position[c] = tile.cols > 1 ? static_cast<double>(columns.columns[static_cast<std::size_t>(c)]) /
+                                                static_cast<double>(tile.cols - 1) -
+                                            0.5
+                                      : 0.0;
+  return group;
+}
+
+TileModel::TileModel(const ModelSpec& spec, const data::TileSpec& tile, const Matrix& g_siemens)
+    : impl_(std::make_unique<Impl>(spec, tile, g_siemens, nullptr)) {}
+TileModel::TileModel(const ModelSpec& spec, const data::TileSpec& tile, const Matrix& g_siemens,
+                     const Matrix& w_eff_siemens)
+    : impl_(std::make_unique<Impl>(spec, tile, g_siemens, &w_eff_siemens)) {}
+TileModel::~TileModel() = default;
+TileModel::TileModel(TileModel&&) noexcept = default;
+TileModel& TileModel::operator=(TileModel&&) noexcept = default;
+
+Index TileModel::rows() const {
+  return impl_->tile.rows;
+}
+Index TileModel::cols() const {
+  return impl_->tile.cols;
+}
+
+void TileModel::charge(const IntMatrix& codes, Matrix& charge_coulomb) const {
+  Workspace workspace;
+  charge(codes, charge_coulomb, workspace);
+}
+
+void TileModel::charge(const IntMatrix& codes, Matrix& charge_coulomb, Workspace& workspace) const {
+  impl_->evaluate(codes, *workspace.impl_, charge_coulomb, nullptr);
+}
+
+void TileModel::base_and_features(const IntMatrix& codes, Matrix& base_coulomb,
+                                  std::vector<Matrix>& features_coulomb) const {
+  features_coulomb.assign(static_cast<std::size_t>(kFeatureCount), Matrix::Zero(codes.rows(), cols()));
+  Workspace workspace;
+  impl_->evaluate(codes, *workspace.impl_, base_coulomb, &features_coulomb);
+}
+
+}  // namespace crosstile::tilemodel

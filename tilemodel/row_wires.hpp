@@ -1,0 +1,22 @@
+// The drop along the row wires with the columns held at ground, exact for every value of r_row and r_driver
+// including 0.
+#pragma once
+
+#include "core/types.hpp"
+#include "data/tile.hpp"
+
+namespace crosstile::tilemodel {
+
+/// Conductance with which a cell enters a model of the wires: current over voltage of device and selector in
+/// series at v_read. Ohmic: g / (1 + g r_on). Shape of g_siemens.
+Matrix cell_conductance(const data::TileSpec& tile, const Matrix& g_siemens);
+
+/// p_ij = voltage of row node (i, j) over the row's drive voltage, columns grounded; g_siemens: rows x cols
+/// of cell_conductance. 0 < p <= 1; exactly 1 when r_row = r_driver = 0. docs/theory.md, "Row wires".
+Matrix row_wire_factor(const data::TileSpec& tile, const Matrix& g_siemens);
+
+/// Voltage at node j of one row wire per current injected at node k, ohm; g_siemens: cols conductances to
+/// ground. Symmetric.
+Matrix row_wire_resistance(const data::TileSpec& tile, const Vector& g_siemens);
+
+}  // namespace crosstile::tilemodel
