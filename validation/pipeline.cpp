@@ -272,40 +272,59 @@ nn::TileSystem tile_system(const Run& run, const nn::Network& network, const dat
   return nn::make_tile_system(network, run.config.tile, train.inputs.topRows(count), model_factory(ideal));
 }
 
-// Event-driven charge against the transient on the first compared vectors, with the time each takes.
-void confirm_with_transient(Run& run, const data::ReferenceSet& set) {
+// Event-driven charge against the transient on the first compared vectors. Returns the time of one transient
+// on one core.
+std::optional<double> confirm_with_transient(Run& run, const data::ReferenceSet& set) {
   const Index count = std::min(run.config.compare.transient_vectors, set.vectors());
-  if (count == 0) return;
+  if (count == 0) return std::nullopt;
   circuit::ReferenceOptions options = run.config.reference;
   options.method = "transient";
-  std::vector<circuit::VectorCharges> answers(static_cast<std::size_t>(count));
-  const auto start = Clock::now();
-  parallel_for(count, run.threads, [&](Index v, int) {
-    answers[static_cast<std::size_t>(v)] = circuit::run_vector(set, v, options);
-  });
-  const double seconds =
-      seconds_since(start) *
-      std::min(run.threads > 0 ? run.threads : default_threads(), static_cast<int>(count)) /
-      static_cast<double>(count);
   double worst = 0.0;
   const double largest = set.charge_plus_coulomb.cwiseAbs().maxCoeff();
+  const auto start = Clock::now();
   for (Index v = 0; v < count; ++v) {
-    const auto& answer = answers[static_cast<std::size_t>(v)];
+    report_progress(run.progress, static_cast<double>(v) / static_cast<double>(count),
+                    "transient of the first layer");
+    const auto answer = circuit::run_vector(set, v, options);
     if (answer.status != circuit::Status::ok)
       throw Error(ErrorKind::not_converged,
                   "transient of compared vector " + std::to_string(v) + ": " + answer.failure);
     worst = std::max(
         worst, (answer.plus.transpose() - set.charge_plus_coulomb.row(v)).cwiseAbs().maxCoeff() / largest);
   }
+  const double seconds = seconds_since(start) / static_cast<double>(count);
   Table table;
   table.title = "Event-driven charge against the transient";
   table.section = "comparison";
-  table.columns = {"vectors", "largest difference / largest charge", "transient [s per vector and core]"};
-  table.rows = {{static_cast<double>(count), worst, seconds}};
-  table.caption =
-      "Vectors of the trained first layer through both circuit methods (SUNDIALS IDA, relative tolerance " +
-      with_unit(options.transient.relative_tolerance, "%.0e", "") + ").";
+  table.columns = {"vectors", "largest difference / largest charge"};
+  table.rows = {{static_cast<double>(count), worst}};
+  table.caption = "The first vectors of the trained first layer through both circuit methods (SUNDIALS IDA, "
+                  "relative tolerance " +
+                  with_unit(options.transient.relative_tolerance, "%.0e", "") + ").";
   run.results.put(table);
+  return seconds;
+}
+
+// Seconds of one product on one core, circuit methods and fast model.
+void time_table(Run& run, const Timing& timing, const std::optional<double>& transient_seconds) {
+  const double fast = timing.fast_seconds_per_vector;
+  Table table;
+  table.title = "Time of one product";
+  table.section = "comparison";
+  table.columns = {"method", "time [us]", "over the fast model"};
+  const auto circuit_row = [&](const char* name, double seconds) {
+    table.rows.push_back({std::string(name), 1e6 * seconds, seconds / fast});
+  };
+  if (transient_seconds) circuit_row("full circuit, transient", *transient_seconds);
+  if (timing.circuit_seconds_per_vector)
+    circuit_row("full circuit, event-driven", *timing.circuit_seconds_per_vector);
+  circuit_row("fast model", fast);
+  table.caption = "G+ and G- arrays of one tile, one core.";
+  run.results.put(table);
+  const double slowest = transient_seconds.value_or(timing.circuit_seconds_per_vector.value_or(fast));
+  run.results.put(Headline{"Speed-up", with_unit(slowest / fast, "%.0f", " x"),
+                           transient_seconds ? "fast model over the transient of the full circuit"
+                                             : "fast model over the event-driven circuit"});
 }
 
 void stage_compare(Run& run, const data::LabelledImages& train, const data::LabelledImages& test) {
@@ -335,12 +354,9 @@ void stage_compare(Run& run, const data::LabelledImages& train, const data::Labe
   const auto& fast = comparison.fast();
   run.results.put(Headline{"Fast model error", with_unit(fast.bit_line.rms_lsb, "%.3g", " LSB"),
                            "RMS, trained first layer against the full circuit"});
-  if (comparison.timing.speed_up)
-    run.results.put(Headline{"Speed-up", with_unit(*comparison.timing.speed_up, "%.0f", " x"),
-                             "fast model against the event-driven circuit"});
   run.results.put(Headline{"IR-drop", percent(comparison.ir_drop.mean_loss),
                            "mean share of the charge lost, trained first layer"});
-  confirm_with_transient(run, set);
+  time_table(run, comparison.timing, confirm_with_transient(run, set));
   run.finish_stage({kLayerReference, kComparison});
 }
 
