@@ -89,9 +89,7 @@ void fit_command(const FitFlags& flags, Program& program) {
   tilemodel::ModelSpec spec = flags.spec;
   spec.form = form_for(flags, set.tile);
   const Progress progress = program.progress();
-  // A form that does not fit the tile is refused by fit(), before the matrices of a linear one are computed.
-  const bool effective = spec.form == Form::effective && set.tile.is_linear();
-  auto report = effective ? tilemodel::fit(set, spec, effective_matrices(set), progress) : tilemodel::fit(set, spec, progress);
+  auto report = spec.form == Form::effective ? tilemodel::fit(set, spec, effective_matrices(set), progress) : tilemodel::fit(set, spec, progress);
   if (flags.no_correction) {
     spec.correction = {};
     report.fit_after = report.fit_before;
