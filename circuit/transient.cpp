@@ -6,7 +6,7 @@
 #include <cmath>
 #include <memory>
 
-#include "circuit/sundials_vector.hpp"
+#include "circuit/sundials_vector_detail.hpp"
 #include "circuit/transient_system.hpp"
 #include "core/error.hpp"
 

@@ -1,5 +1,5 @@
 // The invariants a run of `solve` must satisfy, each with its residual and its gate. Gates are 10 to 1000
-// times the floors observed in double precision (docs/validation.md, "Circuit identities").
+// times the floors observed in double precision (docs/theory.md, "What must always hold").
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -237,9 +237,11 @@ class Checker {
     const double g = tile.g_max_siemens / (1.0 + tile.g_max_siemens * tile.selector.r_on_ohm);
     const double r = tile.r_col_ohm;
     const auto n = static_cast<double>(tile.rows);
-    const double half_step = 0.5 * std::sqrt(g * r);  // sinh(lambda / 2), lambda the ladder's propagation constant
+    const double half_step =
+        0.5 * std::sqrt(g * r);  // sinh(lambda / 2), lambda the ladder's propagation constant
     const double lambda = 2.0 * std::asinh(half_step);
-    if (r == 0.0 || n * lambda > 300.0) return skip("uniform ladder", "the column wire has no resistance (or too much for cosh)");
+    if (r == 0.0 || n * lambda > 300.0)
+      return skip("uniform ladder", "the column wire has no resistance (or too much for cosh)");
     tile.cols = 1;
     tile.r_row_ohm = tile.r_driver_ohm = 0.0;
     tile.cell.law = data::CellLaw::ohmic;
@@ -251,7 +253,8 @@ class Checker {
         circuit::solve_steady(crossbar, circuit::steady_drive(crossbar, ones)).sense_ampere[0];
     const double input_ohm = r * std::cosh((n - 0.5) * lambda) / (2.0 * std::sinh(n * lambda) * half_step);
     const double exact = tile.v_read_volt / (tile.sense_segment * r + tile.r_sense_ohm + input_ohm);
-    gate("uniform ladder", std::abs(solved / exact - 1.0), kUniformLadderGate, "one column of g_max against its closed form (cosh, sinh)");
+    gate("uniform ladder", std::abs(solved / exact - 1.0), kUniformLadderGate,
+         "one column of g_max against its closed form (cosh, sinh)");
   }
 
   void charge_against_transient() {
@@ -268,7 +271,8 @@ class Checker {
       if (exact.status != Status::ok)
         return skip(name, "the event-driven charge is " + circuit::to_text(exact.status));
       circuit::TransientOptions as_asked;
-      as_asked.relative_tolerance = options_.relative_tolerance;  // of the run at hand: a loose one may well fail
+      as_asked.relative_tolerance =
+          options_.relative_tolerance;  // of the run at hand: a loose one may well fail
       const auto waveform = circuit::solve_transient(crossbar, codes(first_), as_asked);
       if (waveform.status != Status::ok)
         throw Error(ErrorKind::not_converged, "check \"" + name + "\": " + waveform.failure);
@@ -286,9 +290,11 @@ class Checker {
     double worst = 0.0;
     for (const auto& crossbar : crossbars_) {
       const auto exact = events(crossbar, codes(first_));
-      if (exact.status != Status::ok) return skip(name, "the event-driven charge is " + circuit::to_text(exact.status));
+      if (exact.status != Status::ok)
+        return skip(name, "the event-driven charge is " + circuit::to_text(exact.status));
       const Matrix w = circuit::effective_matrix(crossbar, options_.threads);
-      worst = std::max(worst, relative(volt_seconds * (w.transpose() * codes(first_).cast<double>()), exact.charge_coulomb));
+      worst = std::max(worst, relative(volt_seconds * (w.transpose() * codes(first_).cast<double>()),
+                                       exact.charge_coulomb));
     }
     gate(name, worst, kLinearGate, "product with the effective matrix against the event-driven circuit");
   }

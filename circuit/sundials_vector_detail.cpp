@@ -1,4 +1,4 @@
-#include "circuit/sundials_vector.hpp"
+#include "circuit/sundials_vector_detail.hpp"
 
 #include <algorithm>
 #include <cmath>
