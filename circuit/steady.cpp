@@ -26,7 +26,9 @@ LineDrive steady_drive(const Crossbar& crossbar, const IntVector& codes) {
   drive.conducting.resize(static_cast<std::size_t>(crossbar.lines()));
   for (Index l = 0; l < crossbar.lines(); ++l) {
     const int code = codes[crossbar.row_of_line(l)];
-    drive.line_volt[l] = crossbar.polarity(l) * (code > 0 ? 1.0 : code < 0 ? -1.0 : 0.0) * crossbar.tile.v_read_volt;
+    // The supply of an idle gated row stays on; no current flows from it.
+    const double sign = code > 0 ? 1.0 : code < 0 ? -1.0 : (gated ? 1.0 : 0.0);
+    drive.line_volt[l] = crossbar.polarity(l) * sign * crossbar.tile.v_read_volt;
     drive.conducting[static_cast<std::size_t>(l)] = !gated || code != 0;
   }
   return drive;

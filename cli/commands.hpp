@@ -14,7 +14,8 @@ void add_solve_command(CLI::App& app, Program& program);
 void add_info_command(CLI::App& app, Program& program);
 
 /// A subcommand with its two lines of help and an example below its flags.
-CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& help, const std::string& example);
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& help,
+                      const std::string& example);
 /// --threads; 0: the number of processors.
 void add_threads(CLI::App* command, int& threads);
 

@@ -1,9 +1,9 @@
 // info: what a file is, and whether it is whole; without a file, what this program is made of.
-#include <boost/version.hpp>
 #include <fmt/core.h>
 #include <spdlog/version.h>
 
 #include <Eigen/Core>
+#include <boost/version.hpp>
 #include <fstream>
 
 #include "cli/commands.hpp"
@@ -38,7 +38,8 @@ class Facts {
   /// "key: value" lines for people, the same keys for machines.
   void show(Program& program) const {
     for (const auto& [key, value] : facts_.items()) {
-      program.say(fmt::format("{:<18} {}", key + ":", value.is_string() ? value.get<std::string>() : value.dump()));
+      program.say(
+          fmt::format("{:<18} {}", key + ":", value.is_string() ? value.get<std::string>() : value.dump()));
       program.result[key] = value;
     }
   }
@@ -56,7 +57,8 @@ std::string first_bytes(const path& file, std::size_t count) {
   return bytes;
 }
 
-// The kind in a file's first line, "crosstile <kind> v<version>" (docs/file_format.md); empty for a file of another origin.
+// The kind in a file's first line, "crosstile <kind> v<version>" (docs/file_format.md); empty for a file of
+// another origin.
 std::string sealed_kind(const path& file) {
   const std::string line = first_bytes(file, 128);
   constexpr std::string_view kProgram = "crosstile ";
@@ -85,9 +87,11 @@ void model_facts(Facts& facts, const path& file) {
   const auto model = tilemodel::read_model(file);
   tile_facts(facts, model.tile);
   facts.add("form", std::string(tilemodel::form_name(model.spec.form)));
-  if (model.spec.form == tilemodel::Form::binned) facts.shape("segments x bins", model.spec.segments, model.spec.time_bins);
+  if (model.spec.form == tilemodel::Form::binned)
+    facts.shape("segments x bins", model.spec.segments, model.spec.time_bins);
   facts.add("correction", model.spec.correction.coefficients.size() > 0);
-  const auto& error = model.report.held_out_vectors > 0 ? model.report.held_out_after : model.report.fit_after;
+  const auto& error =
+      model.report.held_out_vectors > 0 ? model.report.held_out_after : model.report.fit_after;
   facts.add(model.report.held_out_vectors > 0 ? "held-out RMS (LSB)" : "fit RMS (LSB)", error.rms_lsb);
 }
 
@@ -109,13 +113,15 @@ void hdf5_facts(Facts& facts, const path& file, const std::string& kind) {
   if (kind == "network") return network_facts(facts, file);
   if (kind == "comparison") {
     const Json summary = Json::parse(reader.text("summary_json"), nullptr, false);
-    if (!summary.is_object()) throw Error(ErrorKind::bad_data, file.string() + ": summary_json is not an object");
+    if (!summary.is_object())
+      throw Error(ErrorKind::bad_data, file.string() + ": summary_json is not an object");
     facts.shape("tile", summary.value("rows", Index{0}), summary.value("cols", Index{0}));
     facts.add("compared vectors", summary.value("compared_vectors", Index{0}));
     facts.add("model", summary.value("model_name", ""));
     return;
   }
-  for (const char* name : {"charge_coulomb", "current_ampere", "row_voltage_volt", "sense_current_ampere", "sigma_siemens"})
+  for (const char* name :
+       {"charge_coulomb", "current_ampere", "row_voltage_volt", "sense_current_ampere", "sigma_siemens"})
     if (reader.has(name)) {
       const Matrix table = reader.matrix(name);
       facts.shape(name, table.rows(), table.cols());
@@ -136,7 +142,8 @@ void folder_facts(Facts& facts, const path& folder) {
   for (const auto& [name, hash] : manifest.files) {
     const bool there = std::filesystem::exists(folder / name);
     if (there && hash_file(folder / name) != hash)
-      throw Error(ErrorKind::bad_data, (folder / name).string() + ": damaged or changed, its hash is not the one in manifest.json");
+      throw Error(ErrorKind::bad_data, (folder / name).string() +
+                                           ": damaged or changed, its hash is not the one in manifest.json");
     facts.add(name, there ? "hash ok" : "missing");
   }
 }
@@ -176,7 +183,8 @@ void table_facts(Facts& facts, const path& file, const std::string& kind) {
 
 void file_facts(Facts& facts, const path& file) {
   facts.add("file", file.string());
-  if (!std::filesystem::exists(file)) throw Error(ErrorKind::io, "cannot read " + file.string() + ": there is no such file or folder");
+  if (!std::filesystem::exists(file))
+    throw Error(ErrorKind::io, "cannot read " + file.string() + ": there is no such file or folder");
   if (std::filesystem::is_directory(file)) return folder_facts(facts, file);
   const std::string kind = sealed_kind(file);
   if (!kind.empty()) return hdf5_facts(facts, file, kind);
@@ -185,7 +193,8 @@ void file_facts(Facts& facts, const path& file) {
   const bool gzip = begin.starts_with("\x1f\x8b");
   const bool idx = begin.size() >= 3 && begin[0] == '\0' && begin[1] == '\0' && begin[2] == '\x08';
   if (gzip || idx) return idx_facts(facts, file);
-  if (extension == ".h5" || extension == ".hdf5") return table_facts(facts, file, "hdf5 table (no hash to check)");
+  if (extension == ".h5" || extension == ".hdf5")
+    return table_facts(facts, file, "hdf5 table (no hash to check)");
   if (extension == ".toml") return toml_facts(facts, file);
   if (extension == ".csv") return table_facts(facts, file, "csv table");
   if (extension == ".json") {
@@ -195,7 +204,9 @@ void file_facts(Facts& facts, const path& file) {
     facts.add("tables", results.tables.size());
     return;
   }
-  throw Error(ErrorKind::bad_data, file.string() + ": not a file of crosstile (expected .h5, .csv, .toml, .json, IDX, or a run folder)");
+  throw Error(
+      ErrorKind::bad_data,
+      file.string() + ": not a file of crosstile (expected .h5, .csv, .toml, .json, IDX, or a run folder)");
 }
 
 void program_facts(Facts& facts) {
@@ -203,31 +214,37 @@ void program_facts(Facts& facts) {
   facts.add("instruction set", *kInstructionSet != '\0' ? kInstructionSet : "compiler's default");
   facts.add("threads", default_threads());
   facts.add("compiler", __VERSION__);
-  facts.add("Eigen", fmt::format("{}.{}.{} ({})", EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION, Eigen::SimdInstructionSetsInUse()));
+  facts.add("Eigen", fmt::format("{}.{}.{} ({})", EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION,
+                                 EIGEN_MINOR_VERSION, Eigen::SimdInstructionSetsInUse()));
   facts.add("SUNDIALS", CROSSTILE_SUNDIALS_VERSION);
   facts.add("HDF5", CROSSTILE_HDF5_VERSION);
-  facts.add("Boost", fmt::format("{}.{}.{}", BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, BOOST_VERSION % 100));
+  facts.add("Boost",
+            fmt::format("{}.{}.{}", BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, BOOST_VERSION % 100));
   facts.add("CLI11", CLI11_VERSION);
   facts.add("fmt", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100));
   facts.add("spdlog", fmt::format("{}.{}.{}", SPDLOG_VER_MAJOR, SPDLOG_VER_MINOR, SPDLOG_VER_PATCH));
-  facts.add("nlohmann-json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH));
+  facts.add("nlohmann-json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR,
+                                         NLOHMANN_JSON_VERSION_PATCH));
 }
 
 }  // namespace
 
 void add_info_command(CLI::App& app, Program& program) {
   auto file = std::make_shared<std::string>();
-  CLI::App* command = add_command(app, "info",
-                                  "What a file or run folder is, and whether it is whole: kind, versions, hash, shapes.\n"
-                                  "Without a file: version, instruction set, threads and libraries of this program.",
-                                  "crosstile info reference.h5");
+  CLI::App* command =
+      add_command(app, "info",
+                  "What a file or run folder is, and whether it is whole: kind, versions, hash, shapes.\n"
+                  "Without a file: version, instruction set, threads and libraries of this program.",
+                  "crosstile info reference.h5");
   command->add_option("FILE", *file, "file or run folder");
   command->callback([file, &program] {
     program.action = [file, &program] {
       program.result["command"] = "info";
       Facts facts;
-      if (file->empty()) program_facts(facts);
-      else file_facts(facts, *file);
+      if (file->empty())
+        program_facts(facts);
+      else
+        file_facts(facts, *file);
       facts.show(program);
     };
   });

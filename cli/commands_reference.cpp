@@ -18,7 +18,8 @@ using tilemodel::Form;
 
 // Crossbars and matrices for the form `effective`, one per weight draw.
 circuit::Crossbar crossbar_of(const data::ReferenceSet& set, std::size_t draw, bool minus) {
-  if (set.tile.drive == data::Drive::bipolar) return {set.tile, set.g_plus_siemens[draw], set.g_minus_siemens[draw]};
+  if (set.tile.drive == data::Drive::bipolar)
+    return {set.tile, set.g_plus_siemens[draw], set.g_minus_siemens[draw]};
   return {set.tile, minus ? set.g_minus_siemens[draw] : set.g_plus_siemens[draw]};
 }
 
@@ -38,7 +39,8 @@ void generate_command(const std::string& file, const path& out, int threads, Pro
   pipeline.reference.threads = threads;
   require_writable_file(out);
   const path work = out.string() + ".work";
-  program.resume_hint = "finished shards are kept in " + work.string() + "; run the same command again to go on";
+  program.resume_hint =
+      "finished shards are kept in " + work.string() + "; run the same command again to go on";
   const auto set = validation::generate_reference(pipeline, work, program.progress());
   data::write_reference_set(out, set);
   std::filesystem::remove_all(work);
@@ -49,8 +51,9 @@ void generate_command(const std::string& file, const path& out, int threads, Pro
   program.result["held_out"] = held_out;
   program.result["rows"] = set.tile.rows;
   program.result["cols"] = set.tile.cols;
-  program.say(fmt::format("{}: {} vectors ({} held out), {} weight draws, tile {} x {}, method {}", out.string(), set.vectors(), held_out,
-                          set.g_plus_siemens.size(), set.tile.rows, set.tile.cols, set.method));
+  program.say(fmt::format("{}: {} vectors ({} held out), {} weight draws, tile {} x {}, method {}",
+                          out.string(), set.vectors(), held_out, set.g_plus_siemens.size(), set.tile.rows,
+                          set.tile.cols, set.method));
 }
 
 struct FitFlags {
@@ -68,17 +71,21 @@ Form form_for(const FitFlags& flags, const data::TileSpec& tile) {
 validation::Table error_table(const tilemodel::FitReport& report, bool corrected) {
   validation::Table table;
   table.title = "Error against the circuit";
-  table.columns = {"vectors", "model", "RMS (LSB)", "99.9 % (LSB)", "max (LSB)", "RMS of G+ - G- (%)", "bit-line charges"};
+  table.columns = {"vectors",         "model", "RMS (LSB)", "99.9 % (LSB)", "max (LSB)", "RMS of G+ - G- (%)",
+                   "bit-line charges"};
   const auto add = [&](const std::string& vectors, const std::string& model, const ErrorFigures& e) {
     if (e.samples > 0)
-      table.rows.push_back({vectors, model, e.rms_lsb, e.quantile_999_lsb, e.max_lsb, 100.0 * e.rms_relative, std::to_string(e.samples)});
+      table.rows.push_back({vectors, model, e.rms_lsb, e.quantile_999_lsb, e.max_lsb, 100.0 * e.rms_relative,
+                            std::to_string(e.samples)});
   };
   add("fit", "before correction", report.fit_before);
   if (corrected) add("fit", "after correction", report.fit_after);
   add("held-out", "before correction", report.held_out_before);
   if (corrected) add("held-out", "after correction", report.held_out_after);
-  table.caption = fmt::format("{} fit and {} held-out vectors; 1 LSB = {:.4g} coulomb (99.9 % quantile of the bit-line charges / 255).", report.fit_vectors,
-                              report.held_out_vectors, report.lsb_coulomb);
+  table.caption = fmt::format(
+      "{} fit and {} held-out vectors; 1 LSB = {:.4g} coulomb (99.9 % quantile of the bit-line charges / "
+      "255).",
+      report.fit_vectors, report.held_out_vectors, report.lsb_coulomb);
   return table;
 }
 
@@ -89,7 +96,8 @@ void fit_command(const FitFlags& flags, Program& program) {
   tilemodel::ModelSpec spec = flags.spec;
   spec.form = form_for(flags, set.tile);
   const Progress progress = program.progress();
-  auto report = spec.form == Form::effective ? tilemodel::fit(set, spec, effective_matrices(set), progress) : tilemodel::fit(set, spec, progress);
+  auto report = spec.form == Form::effective ? tilemodel::fit(set, spec, effective_matrices(set), progress)
+                                             : tilemodel::fit(set, spec, progress);
   if (flags.no_correction) {
     spec.correction = {};
     report.fit_after = report.fit_before;
@@ -99,7 +107,9 @@ void fit_command(const FitFlags& flags, Program& program) {
   const auto table = error_table(report, !flags.no_correction);
   program.say(table);
   program.say(fmt::format("{}: form {}, {}", out.string(), tilemodel::form_name(spec.form),
-                          spec.correction.coefficients.size() > 0 ? "with correction" : "no correction"));
+                          spec.correction.coefficients.size() > 0 ? "with correction"
+                          : flags.no_correction                   ? "no correction"
+                                                                  : "nothing to correct"));
   program.result["command"] = "fit";
   program.result["output"] = out.string();
   program.result["form"] = tilemodel::form_name(spec.form);
@@ -112,13 +122,16 @@ validation::DrawFactory draw_factory(const tilemodel::ModelSpec& spec) {
   return [spec](const data::ReferenceSet& set, Index draw, bool minus) {
     const auto d = static_cast<std::size_t>(draw);
     const bool bipolar = set.tile.drive == data::Drive::bipolar;
-    const Matrix g = bipolar ? Matrix(set.g_plus_siemens[d] - set.g_minus_siemens[d]) : minus ? set.g_minus_siemens[d] : set.g_plus_siemens[d];
+    const Matrix g = bipolar ? Matrix(set.g_plus_siemens[d] - set.g_minus_siemens[d])
+                     : minus ? set.g_minus_siemens[d]
+                             : set.g_plus_siemens[d];
     if (spec.form != Form::effective) return tilemodel::TileModel(spec, set.tile, g);
     return tilemodel::TileModel(spec, set.tile, g, circuit::effective_matrix(crossbar_of(set, d, minus)));
   };
 }
 
-void compare_command(const std::string& file, const std::string& model_file, const path& out, Program& program) {
+void compare_command(const std::string& file, const std::string& model_file, const path& out,
+                     Program& program) {
   const auto set = data::read_reference_set(file);
   const auto model = tilemodel::read_model(model_file);
   if (!out.empty()) require_writable_file(out);
@@ -146,32 +159,40 @@ void add_generate(CLI::App& app, Program& program) {
     int threads = 0;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = add_command(app, "generate",
-                                  "Reference data: random weights and inputs of [reference] through the full circuit of [tile].\n"
-                                  "Works in shards in REF.h5.work/; the same command goes on after an interrupt, to the same bits.",
-                                  "crosstile generate demo.toml --out reference.h5");
+  CLI::App* command = add_command(
+      app, "generate",
+      "Reference data: random weights and inputs of [reference] through the full circuit of [tile].\n"
+      "Works in shards in REF.h5.work/; the same command goes on after an interrupt, to the same bits.",
+      "crosstile generate demo.toml --out reference.h5");
   command->add_option("FILE", flags->file, "configuration, TOML")->required();
   command->add_option("--out", flags->out, "reference set, .h5")->required();
   add_threads(command, flags->threads);
   command->callback([flags, &program] {
-    program.action = [flags, &program] { generate_command(flags->file, flags->out, flags->threads, program); };
+    program.action = [flags, &program] {
+      generate_command(flags->file, flags->out, flags->threads, program);
+    };
   });
 }
 
 void add_fit(CLI::App& app, Program& program) {
   auto flags = std::make_shared<FitFlags>();
-  CLI::App* command = add_command(app, "fit",
-                                  "Fits a fast tile model to a reference set and prints its error, before and after the correction,\n"
-                                  "on the vectors of the fit and on those held out of it.",
-                                  "crosstile fit reference.h5 --out model.h5 --form binned --segments 16 --time-bins 8");
+  CLI::App* command = add_command(
+      app, "fit",
+      "Fits a fast tile model to a reference set and prints its error, before and after the correction,\n"
+      "on the vectors of the fit and on those held out of it.",
+      "crosstile fit reference.h5 --out model.h5 --form binned --segments 16 --time-bins 8");
   command->add_option("REF", flags->file, "reference set, .h5")->required();
   command->add_option("--out", flags->out, "tile model, .h5")->required();
-  command->add_option("--form", flags->form, "default: ladder (gated), effective (linear), ideal (other tiles)")
+  command
+      ->add_option("--form", flags->form, "default: ladder (gated), effective (linear), ideal (other tiles)")
       ->check(CLI::IsMember({"ladder", "binned", "ideal", "effective"}));
-  command->add_option("--segments", flags->spec.segments, "binned: row segments (default 8)")->check(CLI::Range(1, tilemodel::kMostSegments));
-  command->add_option("--time-bins", flags->spec.time_bins, "binned: time bins (default 8)")->check(CLI::Range(1, tilemodel::kMostTimeBins));
+  command->add_option("--segments", flags->spec.segments, "binned: row segments (default 8)")
+      ->check(CLI::Range(1, tilemodel::kMostSegments));
+  command->add_option("--time-bins", flags->spec.time_bins, "binned: time bins (default 8)")
+      ->check(CLI::Range(1, tilemodel::kMostTimeBins));
   command->add_flag("--no-correction", flags->no_correction, "leave the least-squares correction out");
-  command->callback([flags, &program] { program.action = [flags, &program] { fit_command(*flags, program); }; });
+  command->callback(
+      [flags, &program] { program.action = [flags, &program] { fit_command(*flags, program); }; });
 }
 
 void add_compare(CLI::App& app, Program& program) {
@@ -179,10 +200,11 @@ void add_compare(CLI::App& app, Program& program) {
     std::string file, model, out;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = add_command(app, "compare",
-                                  "A fast model against the circuit on held-out vectors of a reference set, beside the baselines\n"
-                                  "any model must beat: ideal product with fitted gains, best linear map.",
-                                  "crosstile compare reference.h5 --model model.h5 --out comparison.h5");
+  CLI::App* command = add_command(
+      app, "compare",
+      "A fast model against the circuit on held-out vectors of a reference set, beside the baselines\n"
+      "any model must beat: ideal product with fitted gains, best linear map.",
+      "crosstile compare reference.h5 --model model.h5 --out comparison.h5");
   command->add_option("REF", flags->file, "reference set, .h5")->required();
   command->add_option("--model", flags->model, "tile model, .h5")->required();
   command->add_option("--out", flags->out, "comparison, .h5");

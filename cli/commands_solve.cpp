@@ -12,11 +12,11 @@ namespace crosstile::cli {
 
 namespace {
 
+using std::filesystem::path;
 using validation::CheckLine;
 using validation::SolveInput;
 using validation::SolveMethod;
 using validation::SolveResult;
-using std::filesystem::path;
 
 struct SolveFlags {
   std::string tile, conductances, conductances_minus, codes, out, method;
@@ -24,19 +24,29 @@ struct SolveFlags {
   validation::SolveOptions options;
 };
 
-std::string unit_of(SolveMethod method) { return method == SolveMethod::steady ? "ampere" : "coulomb"; }
-std::string energy_unit(SolveMethod method) { return method == SolveMethod::steady ? "watt" : "joule"; }
+std::string unit_of(SolveMethod method) {
+  return method == SolveMethod::steady ? "ampere" : "coulomb";
+}
+std::string energy_unit(SolveMethod method) {
+  return method == SolveMethod::steady ? "watt" : "joule";
+}
 
-bool is_hdf5(const path& file) { return file.extension() == ".h5" || file.extension() == ".hdf5"; }
+bool is_hdf5(const path& file) {
+  return file.extension() == ".h5" || file.extension() == ".hdf5";
+}
 
-path energy_path(const path& out) { return out.parent_path() / (out.stem().string() + "_energy.csv"); }
+path energy_path(const path& out) {
+  return out.parent_path() / (out.stem().string() + "_energy.csv");
+}
 
-void write_output(const path& file, const SolveInput& input, const SolveFlags& flags, const SolveResult& result) {
+void write_output(const path& file, const SolveInput& input, const SolveFlags& flags,
+                  const SolveResult& result) {
   const std::string name = validation::output_name(flags.options.method);
   const std::string unit = unit_of(flags.options.method);
   if (!is_hdf5(file)) {
     const std::string converted = result.adc_full_scale_coulomb ? ", after the ADC" : "";
-    data::write_csv(file, result.output, name + converted + ", one vector per line, one column per bit line (unit: " + unit + ")");
+    data::write_csv(file, result.output,
+                    name + converted + ", one vector per line, one column per bit line (unit: " + unit + ")");
     return;
   }
   data::Hdf5Writer out("solution", 1);
@@ -50,7 +60,8 @@ void write_output(const path& file, const SolveInput& input, const SolveFlags& f
 
 validation::Table energy_table(const SolveResult& result, SolveMethod method) {
   validation::Table table;
-  table.title = fmt::format("{} of each vector ({})", method == SolveMethod::steady ? "Power" : "Energy", energy_unit(method));
+  table.title = fmt::format("{} of each vector ({})", method == SolveMethod::steady ? "Power" : "Energy",
+                            energy_unit(method));
   table.columns = {"vector"};
   for (const auto& term : validation::energy_terms()) table.columns.push_back(term);
   for (Index v = 0; v < result.energy.rows(); ++v) {
@@ -61,8 +72,10 @@ validation::Table energy_table(const SolveResult& result, SolveMethod method) {
 }
 
 void write_energy(const path& file, const SolveResult& result, SolveMethod method) {
-  std::string header = fmt::format("energy_{}, one vector per line (unit: {}):", energy_unit(method), energy_unit(method));
-  for (const auto& term : validation::energy_terms()) header += (term == validation::energy_terms().front() ? " " : ", ") + term;
+  std::string header =
+      fmt::format("energy_{}, one vector per line (unit: {}):", energy_unit(method), energy_unit(method));
+  for (const auto& term : validation::energy_terms())
+    header += (term == validation::energy_terms().front() ? " " : ", ") + term;
   data::write_csv(file, result.energy, header);
 }
 
@@ -70,12 +83,14 @@ void write_energy(const path& file, const SolveResult& result, SolveMethod metho
 void report_checks(const std::vector<CheckLine>& lines, Program& program) {
   Json list = Json::array();
   std::string failed;
-  program.say(fmt::format("  {:<24} {:>11} {:>9}  {:<8} {}", "check", "residual", "gate", "verdict", "what is compared"));
+  program.say(fmt::format("  {:<24} {:>11} {:>9}  {:<8} {}", "check", "residual", "gate", "verdict",
+                          "what is compared"));
   for (const CheckLine& line : lines) {
     const std::string verdict = to_text(line.verdict);
     const bool gated = line.verdict == CheckLine::Verdict::pass || line.verdict == CheckLine::Verdict::fail;
     const bool measured = line.verdict != CheckLine::Verdict::skipped;
-    program.say(fmt::format("  {:<24} {:>11} {:>9}  {:<8} {}", line.name, measured ? fmt::format("{:.2e}", line.residual) : "-",
+    program.say(fmt::format("  {:<24} {:>11} {:>9}  {:<8} {}", line.name,
+                            measured ? fmt::format("{:.2e}", line.residual) : "-",
                             gated ? fmt::format("{:.0e}", line.gate) : "-", verdict, line.note));
     Json entry = {{"name", line.name}, {"verdict", verdict}, {"note", line.note}};
     if (measured) entry["residual"] = line.residual;
@@ -85,7 +100,8 @@ void report_checks(const std::vector<CheckLine>& lines, Program& program) {
   }
   program.result["checks"] = list;
   program.result["passed"] = failed.empty();
-  if (!failed.empty()) throw Error(ErrorKind::check_failed, "check failed: " + failed + "; nothing was written");
+  if (!failed.empty())
+    throw Error(ErrorKind::check_failed, "check failed: " + failed + "; nothing was written");
 }
 
 void solve_command(const SolveFlags& flags, Program& program) {
@@ -113,7 +129,8 @@ void solve_command(const SolveFlags& flags, Program& program) {
   program.result["rows"] = input.tile.rows;
   program.result["columns"] = result.output.cols();
   if (flags.options.method == SolveMethod::charge) program.result["rc_share"] = result.rc_share;
-  if (result.adc_full_scale_coulomb) program.result["adc_full_scale_coulomb"] = *result.adc_full_scale_coulomb;
+  if (result.adc_full_scale_coulomb)
+    program.result["adc_full_scale_coulomb"] = *result.adc_full_scale_coulomb;
   if (flags.options.energy) {
     const auto table = energy_table(result, flags.options.method);
     program.say(table);
@@ -121,9 +138,11 @@ void solve_command(const SolveFlags& flags, Program& program) {
     program.result["energy_output"] = energy.string();
   }
   if (!result.note.empty()) program.note(result.note);
-  if (result.adc_full_scale_coulomb) program.note(fmt::format("ADC full scale {:.6g} coulomb per bit line", *result.adc_full_scale_coulomb));
-  program.say(fmt::format("{}: {} x {} {} (method {}, tile {} x {}){}", out.string(), result.output.rows(), result.output.cols(),
-                          validation::output_name(flags.options.method), flags.method, input.tile.rows, input.tile.cols,
+  if (result.adc_full_scale_coulomb)
+    program.note(fmt::format("ADC full scale {:.6g} coulomb per bit line", *result.adc_full_scale_coulomb));
+  program.say(fmt::format("{}: {} x {} {} (method {}, tile {} x {}){}", out.string(), result.output.rows(),
+                          result.output.cols(), validation::output_name(flags.options.method), flags.method,
+                          input.tile.rows, input.tile.cols,
                           flags.options.energy ? "; energies in " + energy.string() : ""));
 }
 
@@ -131,26 +150,38 @@ void solve_command(const SolveFlags& flags, Program& program) {
 
 void add_solve_command(CLI::App& app, Program& program) {
   auto flags = std::make_shared<SolveFlags>();
-  CLI::App* command = add_command(app, "solve",
-                                  "One tile without any network: conductances and pulse codes in,\n"
-                                  "bit-line charges (currents for steady) out, one vector per line.",
-                                  "crosstile solve --tile T.toml --conductances G.csv --codes K.csv --method charge --out Q.csv --check\n\n"
-                                  "T.toml holds [tile] and `seed`; rows and columns follow G.csv. Methods: steady (one instant, ampere),\n"
-                                  "transient (SUNDIALS), charge (event-driven), effective (product, linear tiles), ladder and binned\n"
-                                  "(fast models, gated tiles). A .h5 file is accepted wherever a .csv is, and written for --out X.h5.");
+  CLI::App* command = add_command(
+      app, "solve",
+      "One tile without any network: conductances and pulse codes in,\n"
+      "bit-line charges (currents for steady) out, one vector per line.",
+      "crosstile solve --tile T.toml --conductances G.csv --codes K.csv --method charge --out Q.csv "
+      "--check\n\n"
+      "T.toml holds [tile] and `seed`; rows and columns follow G.csv. Methods: steady (one instant, "
+      "ampere),\n"
+      "transient (SUNDIALS), charge (event-driven), effective (product, linear tiles), ladder and binned\n"
+      "(fast models, gated tiles). A .h5 file is accepted wherever a .csv is, and written for --out X.h5.");
   command->add_option("--tile", flags->tile, "tile specification, TOML")->required();
-  command->add_option("--conductances", flags->conductances, "siemens, one row (word line) a line")->required();
-  command->add_option("--conductances-minus", flags->conductances_minus, "G- of each pair; the output is plus minus minus");
+  command->add_option("--conductances", flags->conductances, "siemens, one row (word line) a line")
+      ->required();
+  command->add_option("--conductances-minus", flags->conductances_minus,
+                      "G- of each pair; the output is plus minus minus");
   command->add_option("--codes", flags->codes, "signed pulse codes, one vector a line")->required();
   std::vector<std::string> methods;
   for (const auto& entry : data::EnumNames<SolveMethod>::value) methods.emplace_back(entry.name);
-  command->add_option("--method", flags->method, "how to solve it")->required()->check(CLI::IsMember(methods));
+  command->add_option("--method", flags->method, "how to solve it")
+      ->required()
+      ->check(CLI::IsMember(methods));
   command->add_option("--out", flags->out, "result, .csv or .h5")->required();
   command->add_flag("--check", flags->check, "also test the invariants; exit 1 when one fails");
-  command->add_flag("--energy", flags->options.energy, "also print energies and write them to <out>_energy.csv");
-  command->add_option("--segments", flags->options.segments, "binned: row segments (default 8)")->check(CLI::Range(1, 16384));
-  command->add_option("--time-bins", flags->options.time_bins, "binned: time bins (default 8)")->check(CLI::Range(1, 65536));
-  command->add_option("--relative-tolerance", flags->options.relative_tolerance, "transient: of the integrator (default 1e-9)")
+  command->add_flag("--energy", flags->options.energy,
+                    "also print energies and write them to <out>_energy.csv");
+  command->add_option("--segments", flags->options.segments, "binned: row segments (default 8)")
+      ->check(CLI::Range(1, 16384));
+  command->add_option("--time-bins", flags->options.time_bins, "binned: time bins (default 8)")
+      ->check(CLI::Range(1, 65536));
+  command
+      ->add_option("--relative-tolerance", flags->options.relative_tolerance,
+                   "transient: of the integrator (default 1e-9)")
       ->check(CLI::Range(1e-12, 1e-2));
   add_threads(command, flags->options.threads);
   command->callback([flags, &program] {

@@ -41,15 +41,17 @@ int report_parse_error(const CLI::App& app, const CLI::ParseError& error, Progra
   for (const CLI::App* used : app.get_subcommands()) command += " " + used->get_name();
   // The parser complains about what is missing before it names what it does not know.
   std::string message = error.what();
-  if (const auto unknown = app.remaining(true); !unknown.empty()) message = "unknown argument \"" + unknown.front() + "\"";
+  if (const auto unknown = app.remaining(true); !unknown.empty())
+    message = "unknown argument \"" + unknown.front() + "\"";
   return program.fail(ErrorKind::usage, message + " (see `" + command + " --help`)");
 }
 
 int run(int argc, char** argv) {
   Program program;
-  CLI::App app{"crosstile: circuit-level modeling of analog in-memory computing.\n"
-               "From the full circuit of a tile to fast models, networks on tiles, and their accuracy.",
-               "crosstile"};
+  CLI::App app{
+      "crosstile: circuit-level modeling of analog in-memory computing.\n"
+      "From the full circuit of a tile to fast models, networks on tiles, and their accuracy.",
+      "crosstile"};
   app.set_version_flag("--version", std::string("crosstile ") + kVersion);
   app.add_flag("--json", program.json, "print one JSON object on stdout, for machines");
   app.add_flag("--quiet", program.quiet, "no progress and no notes on stderr");
@@ -78,14 +80,19 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& help, const std::string& example) {
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& help,
+                      const std::string& example) {
   CLI::App* command = app.add_subcommand(name, help);
-  command->footer("Example:\n  " + example + "\n\n--json and --quiet go with every command; see `crosstile --help`, also for the exit codes.");
+  command->footer(
+      "Example:\n  " + example +
+      "\n\n--json and --quiet go with every command; see `crosstile --help`, also for the exit codes.");
   return command;
 }
 
 void add_threads(CLI::App* command, int& threads) {
-  command->add_option("--threads", threads, "threads; 0: the number of processors. No influence on the result")->check(CLI::Range(0, 4096));
+  command
+      ->add_option("--threads", threads, "threads; 0: the number of processors. No influence on the result")
+      ->check(CLI::Range(0, 4096));
 }
 
 }  // namespace crosstile::cli

@@ -44,7 +44,8 @@ int Program::run() {
     return finish(0);
   } catch (const Error& error) {
     std::string message = error.what();
-    if (error.kind() == ErrorKind::interrupted) message += resume_hint.empty() ? "; nothing was written" : "; " + resume_hint;
+    if (error.kind() == ErrorKind::interrupted)
+      message += resume_hint.empty() ? "; nothing was written" : "; " + resume_hint;
     return fail(error.kind(), message);
   } catch (const std::bad_alloc&) {
     return fail(ErrorKind::not_converged, "not enough memory for this problem");
@@ -76,23 +77,32 @@ int Program::finish(int exit_code) {
 
 std::string kind_name(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::check_failed: return "check_failed";
-    case ErrorKind::usage: return "usage";
-    case ErrorKind::bad_data: return "bad_data";
-    case ErrorKind::not_converged: return "not_converged";
-    case ErrorKind::io: return "io";
-    case ErrorKind::interrupted: return "interrupted";
+    case ErrorKind::check_failed:
+      return "check_failed";
+    case ErrorKind::usage:
+      return "usage";
+    case ErrorKind::bad_data:
+      return "bad_data";
+    case ErrorKind::not_converged:
+      return "not_converged";
+    case ErrorKind::io:
+      return "io";
+    case ErrorKind::interrupted:
+      return "interrupted";
   }
   return "?";
 }
 
-Json table_json(const validation::Table& table) { return Json::parse(validation::to_json(table)); }
+Json table_json(const validation::Table& table) {
+  return Json::parse(validation::to_json(table));
+}
 
 void require_writable_file(const std::filesystem::path& file) {
   const auto folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
   std::error_code status;
   if (!std::filesystem::is_directory(folder, status))
-    throw Error(ErrorKind::io, "cannot write " + file.string() + ": the folder " + folder.string() + " does not exist");
+    throw Error(ErrorKind::io,
+                "cannot write " + file.string() + ": the folder " + folder.string() + " does not exist");
   if (file.filename().empty() || std::filesystem::is_directory(file, status))
     throw Error(ErrorKind::io, "cannot write " + file.string() + ": it is a folder");
   try {

@@ -21,9 +21,9 @@ class Program {
   bool json = false;   ///< one JSON object on stdout instead of text
   bool quiet = false;  ///< no progress, no notes
 
-  Json result = Json::object();     ///< for --json
-  std::string resume_hint;          ///< how to go on after an interrupt
-  std::function<void()> action;     ///< the chosen command; set while the command line is parsed
+  Json result = Json::object();  ///< for --json
+  std::string resume_hint;       ///< how to go on after an interrupt
+  std::function<void()> action;  ///< the chosen command; set while the command line is parsed
 
   /// A line (or a table) for people on stdout; nothing with --json.
   void say(const std::string& text);
@@ -47,7 +47,8 @@ class Program {
 std::string kind_name(ErrorKind kind);
 /// A results table as JSON.
 Json table_json(const validation::Table& table);
-/// Before long work: the file can be written (its folder exists and is writable, it is not a folder itself). Errors: io.
+/// Before long work: the file can be written (its folder exists and is writable, it is not a folder itself).
+/// Errors: io.
 void require_writable_file(const std::filesystem::path& file);
 
 }  // namespace crosstile::cli

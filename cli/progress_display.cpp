@@ -26,7 +26,9 @@ ProgressDisplay::Mode ProgressDisplay::mode_for(bool quiet) {
 }
 
 ProgressDisplay::ProgressDisplay(Mode mode) : mode_(mode) {}
-ProgressDisplay::~ProgressDisplay() { clear(); }
+ProgressDisplay::~ProgressDisplay() {
+  clear();
+}
 
 Progress ProgressDisplay::callback() {
   return [this](double fraction, std::string_view what) {
@@ -47,18 +49,23 @@ void ProgressDisplay::show(double fraction, std::string_view what) {
     stage_start_ = now;
     stage_fraction_ = fraction;
   }
+  if (fraction >= 1.0) return;  // done: whoever asked for it says so
   const bool bar = mode_ == Mode::bar;
   if (now - last_shown_ < (bar ? Clock::duration(kBarInterval) : Clock::duration(kLineInterval))) return;
   last_shown_ = now;
-  if (bar) draw_bar(fraction);
-  else spdlog::info("{}: {:.0f} %{}", stage_, std::floor(100.0 * fraction), time_left(fraction));
+  if (bar)
+    draw_bar(fraction);
+  else
+    spdlog::info("{}: {:.0f} %{}", stage_, std::floor(100.0 * fraction), time_left(fraction));
   on_screen_ = bar;
 }
 
 void ProgressDisplay::draw_bar(double fraction) const {
   const int full = static_cast<int>(std::floor(fraction * kBarWidth));
-  fmt::print(stderr, "\r\033[K{:<28} [{}{}] {:3.0f} %{}", stage_.substr(0, 28), std::string(static_cast<std::size_t>(full), '#'),
-             std::string(static_cast<std::size_t>(kBarWidth - full), '-'), std::floor(100.0 * fraction), time_left(fraction));
+  fmt::print(stderr, "\r\033[K{:<28} [{}{}] {:3.0f} %{}", stage_.substr(0, 28),
+             std::string(static_cast<std::size_t>(full), '#'),
+             std::string(static_cast<std::size_t>(kBarWidth - full), '-'), std::floor(100.0 * fraction),
+             time_left(fraction));
   std::fflush(stderr);
 }
 

@@ -1,9 +1,9 @@
 #include "cli/signals.hpp"
 
-#include <csignal>
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 
 #include "core/error.hpp"
 
@@ -29,6 +29,8 @@ void install_signal_handlers() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-bool interrupted() { return signals_seen.load() > 0; }
+bool interrupted() {
+  return signals_seen.load() > 0;
+}
 
 }  // namespace crosstile::cli

@@ -1,4 +1,5 @@
-// SIGINT and SIGTERM: the first asks the work to stop at the next safe point, a second one stops the program at once.
+// SIGINT and SIGTERM: the first asks the work to stop at the next safe point, a second one stops the program
+// at once.
 #pragma once
 
 namespace crosstile::cli {

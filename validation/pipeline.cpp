@@ -388,7 +388,7 @@ void stage_pictures(Run& run) {
   for (Index i = 0; i < set.tile.rows; ++i) {
     const Index line = i * crossbar.lines_per_row;
     voltages.row_on[i] = codes[i] != 0 ? 1 : 0;
-    voltages.row_drive[i] = codes[i] > 0 ? 1.0 : codes[i] < 0 ? -1.0 : 0.0;
+    voltages.row_drive[i] = drive.line_volt[line] / set.tile.v_read_volt;
     voltages.row_voltage_volt.row(i) = (drive.line_volt[line] - state.row_drop_volt.row(line)).matrix();
     voltages.column_voltage_volt.row(i) = state.column_volt.row(line).matrix();
   }
