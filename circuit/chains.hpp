@@ -24,6 +24,7 @@ class Chains {
   void solve(const Eigen::Ref<const Array>& b, Eigen::Ref<Array> v) const;
 
  private:
+  void solve_group(const Eigen::Ref<const Array>& b, Eigen::Ref<Array> v, Index begin, Index count) const;
   Index node(Index step) const { return ground_at_first_ ? length_ - 1 - step : step; }
   bool ground_at_first_ = false;
   Index length_ = 0;

@@ -5,32 +5,6 @@
 
 namespace crosstile::circuit {
 
-namespace {
-
-constexpr Index kBlock = 16;
-
-// out(order[j], k) = in(k, j) in cache-sized blocks.
-void transpose_out(const Array& in, const std::vector<Index>& order, Array& out) {
-  out.resize(in.cols(), in.rows());
-  for (Index j0 = 0; j0 < in.cols(); j0 += kBlock)
-    for (Index k0 = 0; k0 < in.rows(); k0 += kBlock)
-      for (Index j = j0; j < std::min(j0 + kBlock, in.cols()); ++j) {
-        double* const row = out.data() + order[static_cast<std::size_t>(j)] * out.cols();
-        for (Index k = k0; k < std::min(k0 + kBlock, in.rows()); ++k) row[k] = in(k, j);
-      }
-}
-
-void transpose_in(const Array& in, const std::vector<Index>& order, Array& out) {
-  out.resize(in.cols(), in.rows());
-  for (Index k0 = 0; k0 < in.cols(); k0 += kBlock)
-    for (Index j0 = 0; j0 < in.rows(); j0 += kBlock)
-      for (Index k = k0; k < std::min(k0 + kBlock, in.cols()); ++k)
-        for (Index j = j0; j < std::min(j0 + kBlock, in.rows()); ++j)
-          out(k, j) = in(order[static_cast<std::size_t>(j)], k);
-}
-
-}  // namespace
-
 Array to_internal(const Crossbar& crossbar, const Eigen::Ref<const Array>& physical) {
   Array internal(physical.rows(), physical.cols());
   for (Index j = 0; j < physical.cols(); ++j) internal.col(j) = physical.col(crossbar.column_order[static_cast<std::size_t>(j)]);
@@ -46,7 +20,12 @@ Array to_physical(const Crossbar& crossbar, const Eigen::Ref<const Array>& inter
 MeshSolver::MeshSolver(const Crossbar& crossbar)
     : crossbar_(crossbar),
       has_rows_(!crossbar.tile.ideal_supply()),
-      has_columns_(crossbar.tile.r_col_ohm > 0.0 || crossbar.tile.r_sense_ohm > 0.0) {}
+      has_columns_(crossbar.tile.r_col_ohm > 0.0 || crossbar.tile.r_sense_ohm > 0.0),
+      position_(crossbar.column_order.size()),
+      lanes_(static_cast<std::size_t>(crossbar.cols() * RowChains::kLanes)) {
+  for (std::size_t j = 0; j < position_.size(); ++j)
+    position_[static_cast<std::size_t>(crossbar.column_order[j])] = static_cast<Index>(j);
+}
 
 double MeshSolver::distance_ohm(Index row_a, Index row_b) const {
   return static_cast<double>(std::abs(row_b - row_a)) * crossbar_.tile.r_col_ohm;
@@ -86,8 +65,7 @@ void MeshSolver::factor_rows(const Array& diagonal) {
   wires.gap_ohm.setConstant(tile.cols, tile.r_row_ohm);
   wires.gap_ohm[0] += tile.r_driver_ohm;
   if (tile.drivers == data::DriverEnds::both) wires.far_shunt_siemens = 1.0 / (tile.r_row_ohm + tile.r_driver_ohm);
-  transpose_out(diagonal, crossbar_.column_order, transposed_);
-  rows_.factor(wires, transposed_);
+  rows_.factor(wires, diagonal, position_);
 }
 
 void MeshSolver::factor(const std::vector<Index>& lines, const Array& g, const Shunts& shunts) {
@@ -105,10 +83,40 @@ void MeshSolver::factor(const std::vector<Index>& lines, const Array& g, const S
   }
 }
 
-void MeshSolver::solve_rows(const Array& b, Array& e) {
-  transpose_out(b, crossbar_.column_order, transposed_);
-  rows_.solve(transposed_, transposed_);
-  transpose_in(transposed_, crossbar_.column_order, e);
+// e = (T_r + G + S_r)^-1 (b - G c).
+void MeshSolver::solve_rows(const Array& b, const Array& c, Array& e) {
+  e.resize(g_.rows(), g_.cols());
+  for (Index block = 0; block < rows_.blocks(); ++block) {
+    const Index end = std::min(g_.rows(), (block + 1) * RowChains::kLanes);
+    for (Index k = block * RowChains::kLanes; k < end; ++k) e.row(k) = b.row(k) - g_.row(k) * c.row(k);
+    rows_.pack(block, [&](Index k) { return e.data() + k * e.cols(); }, lanes_.data());
+    rows_.solve_block(block, lanes_.data());
+    for (Index k = block * RowChains::kLanes; k < end; ++k)
+      rows_.unpack_line(lanes_.data(), k - block * RowChains::kLanes, e.data() + k * e.cols());
+  }
+}
+
+// One pass over the rows: p <- z + beta p (z stands in image_), M p <- r + beta M p, image <- S p = M p - G (T_r + G)^-1 G p.
+// Returns p . S p.
+double MeshSolver::apply_schur(double beta) {
+  double product = 0.0;
+  for (Index block = 0; block < rows_.blocks(); ++block) {
+    const Index begin = block * RowChains::kLanes;
+    const Index end = std::min(g_.rows(), begin + RowChains::kLanes);
+    for (Index k = begin; k < end; ++k) {
+      direction_.row(k) = image_.row(k) + beta * direction_.row(k);
+      applied_.row(k) = residual_.row(k) + beta * applied_.row(k);
+      image_.row(k) = g_.row(k) * direction_.row(k);
+    }
+    rows_.pack(block, [&](Index k) { return image_.data() + k * image_.cols(); }, lanes_.data());
+    rows_.solve_block(block, lanes_.data());
+    for (Index k = begin; k < end; ++k) {
+      rows_.unpack_line(lanes_.data(), k - begin, image_.data() + k * image_.cols());
+      image_.row(k) = applied_.row(k) - g_.row(k) * image_.row(k);
+      product += (direction_.row(k) * image_.row(k)).sum();
+    }
+  }
+  return product;
 }
 
 void MeshSolver::solve_columns(const Array& b, Array& c) const {
@@ -137,44 +145,46 @@ LinearReport MeshSolver::solve(const Array& b_row, const Array& b_column, Array&
   }
   if (!columns) {
     c.setZero();
-    solve_rows(b_row, e);
+    solve_rows(b_row, c, e);
     return report;
   }
 
   // One Gauss-Seidel sweep from the guess; after it the residual is known without applying T_c (exact for r_col = 0 too).
-  solve_rows(b_row - g_ * c, row_part_);
-  applied_.resize(g_.rows(), g_.cols());
-  applied_ = b_column - g_ * row_part_;
-  solve_columns(applied_, c);
-  solve_rows(b_row - g_ * c, e);
-  residual_ = g_ * (row_part_ - e);
+  solve_rows(b_row, c, before_);
+  image_.resize(g_.rows(), g_.cols());
+  for (Index k = 0; k < g_.rows(); ++k) image_.row(k) = b_column.row(k) - g_.row(k) * before_.row(k);
+  solve_columns(image_, c);
+  solve_rows(b_row, c, e);
+  residual_.resize(g_.rows(), g_.cols());
+  for (Index k = 0; k < g_.rows(); ++k) {
+    residual_.row(k) = g_.row(k) * (before_.row(k) - e.row(k));
+    report.residual_ampere = std::max(report.residual_ampere, residual_.row(k).abs().maxCoeff());
+  }
+  if (report.residual_ampere <= tolerance_ampere) return report;
 
   // Conjugate gradients on the Schur complement, preconditioned by the column chains M. M p is carried along, so T_c is never applied.
-  image_.resize(g_.rows(), g_.cols());
+  direction_.setZero(g_.rows(), g_.cols());
+  applied_.setZero(g_.rows(), g_.cols());
   double rho = 0.0;
-  for (;; ++report.iterations) {
-    report.residual_ampere = residual_.abs().maxCoeff();
-    if (report.residual_ampere <= tolerance_ampere) return report;
-    if (report.iterations >= max_iterations || !std::isfinite(report.residual_ampere)) break;
+  while (report.residual_ampere > tolerance_ampere) {
+    if (report.iterations >= max_iterations || !std::isfinite(report.residual_ampere)) {
+      report.converged = false;
+      break;
+    }
+    ++report.iterations;
     solve_columns(residual_, image_);
     const double rho_before = rho;
-    rho = (residual_ * image_).sum();
-    if (report.iterations == 0) {
-      direction_ = image_;
-      applied_ = residual_;
-    } else {
-      const double beta = rho / rho_before;
-      direction_ = image_ + beta * direction_;
-      applied_ = residual_ + beta * applied_;
+    rho = 0.0;
+    for (Index k = 0; k < g_.rows(); ++k) rho += (residual_.row(k) * image_.row(k)).sum();
+    const double step = rho / apply_schur(rho_before > 0.0 ? rho / rho_before : 0.0);
+    report.residual_ampere = 0.0;
+    for (Index k = 0; k < g_.rows(); ++k) {
+      c.row(k) += step * direction_.row(k);
+      residual_.row(k) -= step * image_.row(k);
+      report.residual_ampere = std::max(report.residual_ampere, residual_.row(k).abs().maxCoeff());
     }
-    solve_rows(g_ * direction_, row_part_);
-    image_ = applied_ - g_ * row_part_;  // S p
-    const double step = rho / (direction_ * image_).sum();
-    c += step * direction_;
-    e -= step * row_part_;
-    residual_ -= step * image_;
   }
-  report.converged = false;
+  solve_rows(b_row, c, e);
   return report;
 }
 

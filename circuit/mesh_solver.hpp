@@ -9,6 +9,7 @@
 
 #include "circuit/chains.hpp"
 #include "circuit/circuit.hpp"
+#include "circuit/row_chains.hpp"
 
 namespace crosstile::circuit {
 
@@ -49,7 +50,8 @@ class MeshSolver {
   WireShare wire_share(Index row, bool north) const;
 
  private:
-  void solve_rows(const Array& b, Array& e);
+  void solve_rows(const Array& b, const Array& c, Array& e);
+  double apply_schur(double beta);
   void solve_columns(const Array& b, Array& c) const;
   void factor_rows(const Array& diagonal);
   void factor_columns(const Array& diagonal, const Vector& sense_extra_ohm);
@@ -62,9 +64,11 @@ class MeshSolver {
   bool extra_ = false;
   std::vector<Index> lines_;
   Array g_;
-  Chains south_, north_, rows_;
-  Array transposed_;                                       // cols x lines, physical column order
-  Array residual_, direction_, image_, applied_, row_part_;  // workspaces of solve
+  Chains south_, north_;
+  RowChains rows_;
+  std::vector<Index> position_;                            // physical column -> internal column
+  std::vector<double> lanes_;                              // one block of rows in lane order
+  Array residual_, direction_, image_, applied_, before_;  // workspaces of solve
 };
 
 // Columns of `physical` gathered into the solvers' internal order, and back.
