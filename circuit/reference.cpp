@@ -152,6 +152,9 @@ data::ReferenceSet run_reference(data::ReferenceSet inputs, const ReferenceOptio
                                  const Progress& progress) {
   if (options.method != "charge" && options.method != "transient")
     throw Error(ErrorKind::usage, "reference.method = \"" + options.method + "\" is not allowed; allowed: \"charge\", \"transient\"");
+  if (options.method == "charge" && inputs.tile.front_end.kind != data::FrontEndKind::ideal)
+    throw Error(ErrorKind::usage, "reference.method = \"charge\" knows no op-amp, and the tile's front_end.kind is \"" +
+                                      std::string(data::to_name(inputs.tile.front_end.kind)) + "\"; use \"transient\"");
   require_in_range("reference.vectors_per_shard", static_cast<double>(options.vectors_per_shard), 1, 1e6);
   inputs.method = options.method;
   inputs.energy_terms = {"cells", "row_wires", "column_wires", "drivers", "senses"};

@@ -34,7 +34,7 @@ struct ReferenceOptions {
 };
 
 /// Fills charges and energies (always from the event-driven solver: cells, row_wires, column_wires, drivers, senses) of all vectors.
-/// Shards are kept in `folder`; a run that was interrupted goes on there. Errors: usage; io; interrupted; not_converged naming the
+/// Shards are kept in `folder`; a run that was interrupted goes on there. Errors: usage (also for method "charge" with an op-amp); io; interrupted; not_converged naming the
 /// vector, also when method "charge" finds that the network does not settle (then use "transient").
 data::ReferenceSet run_reference(data::ReferenceSet inputs, const ReferenceOptions& options, const std::filesystem::path& folder,
                                  const Progress& progress = {});

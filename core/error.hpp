@@ -7,7 +7,7 @@
 
 namespace crosstile {
 
-/// What went wrong; the program's exit code is its value (docs/tutorial.md lists them).
+/// What went wrong; the program's exit code is its value (docs/commands.md lists them).
 enum class ErrorKind : int {
   check_failed = 1,   ///< a --check or a comparison found a violation
   usage = 2,          ///< wrong flag, wrong configuration key or value, wrong argument of a library call

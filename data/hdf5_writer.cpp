@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 #include <variant>
 
 #include "core/files.hpp"
@@ -189,16 +190,29 @@ class ImageWriter {
     handle.close(context_, "cannot close " + name);
   }
 
+  // Groups that HDF5 makes on the way to a data set would carry the time of day; these do not.
+  void create_groups(const std::string& name) {
+    for (std::size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1)) {
+      const std::string group = name.substr(0, slash);
+      if (!groups_.insert(group).second) continue;
+      const Handle creation(context_.check(H5Pcreate(H5P_GROUP_CREATE), "cannot make a property list"), H5Pclose);
+      context_.check(H5Pset_obj_track_times(creation, false), "cannot switch off times");
+      Handle handle(context_.check(H5Gcreate2(file_, group.c_str(), H5P_DEFAULT, creation, H5P_DEFAULT),
+                                   "cannot create " + group),
+                    H5Gclose);
+      handle.close(context_, "cannot close " + group);
+    }
+  }
+
   Handle put_data_set(const std::string& name, const Dimensions& dimensions, const Handle& type,
                       const void* values) {
-    const Handle links(context_.check(H5Pcreate(H5P_LINK_CREATE), "cannot make a property list"), H5Pclose);
-    context_.check(H5Pset_create_intermediate_group(links, 1), "cannot allow groups");
+    create_groups(name);
     const Handle creation = creation_list(context_, dimensions, H5Tget_size(type));
     const Handle space(
         context_.check(H5Screate_simple(static_cast<int>(dimensions.size()), dimensions.data(), nullptr),
                        "cannot make a data space"),
         H5Sclose);
-    Handle set(context_.check(H5Dcreate2(file_, name.c_str(), type, space, links, creation, H5P_DEFAULT),
+    Handle set(context_.check(H5Dcreate2(file_, name.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT),
                               "cannot create " + name),
                H5Dclose);
     if (element_count(dimensions) > 0)
@@ -219,6 +233,7 @@ class ImageWriter {
   }
 
   Context context_;
+  std::set<std::string> groups_;
   MemoryFile memory_;  // outlives file_
   Handle file_;
 };

@@ -332,8 +332,9 @@ void stage_compare(Run& run, const data::LabelledImages& train, const data::Labe
   const auto network = nn::read_network(run.path(kNetwork));
   const auto model = tilemodel::read_model(run.path(kModel));
   const auto system = tile_system(run, network, train);
-  circuit::ReferenceOptions options;
-  options.threads = run.threads;
+  circuit::ReferenceOptions options = run.config.reference;
+  // The event-driven solver is the circuit's quickest exact answer, but it knows no op-amp.
+  options.method = run.config.tile.front_end.kind == data::FrontEndKind::ideal ? "charge" : "transient";
   const data::ReferenceSet inputs = layer_inputs(run, system, test);
   const auto set = circuit::run_reference(inputs, options, run.folder.path("work/first_layer"), run.progress);
   data::write_reference_set(run.path(kLayerReference), set);

@@ -121,3 +121,11 @@ TEST_CASE("Draw options outside their range are refused by name", "[error]") {
   options.held_out_share = 1.5;
   CHECK_THROWS_WITH(draw_reference_inputs(small_pair_tile(), options, 1), Catch::Contains("held_out_share") && Catch::Contains("1.5"));
 }
+
+TEST_CASE("The event-driven method refuses a tile with an op-amp", "[error]") {
+  const ScratchFolder folder;
+  data::TileSpec tile = small_pair_tile();
+  tile.front_end.kind = data::FrontEndKind::integrator;
+  const auto inputs = draw_reference_inputs(tile, few_vectors(), 1);
+  CHECK_THROWS_WITH(run_reference(inputs, {}, folder.path() / "work"), Catch::Contains("integrator") && Catch::Contains("transient"));
+}
