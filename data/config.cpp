@@ -215,9 +215,10 @@ std::string Config::text(const std::string& key, const std::string& fallback) {
 std::string Config::choice(const std::string& key, const std::string& fallback,
                            const std::vector<std::string>& allowed) {
   const toml::node* node = impl_->ask(key);
-  const auto value = node != nullptr ? impl_->text(*node, key) : std::nullopt;
-  if (!value) return fallback;
-  if (std::find(allowed.begin(), allowed.end(), *value) != allowed.end()) return *value;
+  if (node == nullptr) return fallback;
+  const auto* value = node->as_string();
+  if (value != nullptr && std::find(allowed.begin(), allowed.end(), value->get()) != allowed.end())
+    return value->get();
   std::string problem = "is not allowed; allowed:";
   for (const auto& name : allowed) problem += (name == allowed.front() ? " " : ", ") + in_quotes(name);
   impl_->reject(*node, key, problem);

@@ -218,10 +218,11 @@ void stage_accuracy(Run& run, const data::LabelledImages& train, const data::Lab
   table.caption = "Weights of each tile scaled so that its largest is g_max; no retraining.";
   write_accuracy(run.path(kAccuracy), figure);
   run.results.put(table);
-  for (const std::size_t k : {std::size_t{2}, rows.size() - 1})
-    if (k < rows.size() && rows[k].report.accuracy)
-      run.results.put(Headline{"Accuracy: " + rows[k].label, percent(*rows[k].report.accuracy),
-                               "all wires through the fast model"});
+  if (rows[2].report.accuracy)
+    run.results.put(Headline{"Accuracy on resistive tiles", percent(*rows[2].report.accuracy), "wires through the fast model, DAC on"});
+  const auto& last = rows.back();
+  if (rows.size() > 4 && last.report.accuracy)
+    run.results.put(Headline{"Accuracy on memory devices", percent(*last.report.accuracy), "wires, ADC, " + last.label.substr(2)});
   run.finish_stage({kAccuracy});
 }
 

@@ -106,7 +106,7 @@ TEST_CASE("Every kind of mistake is refused with place, key, value and what is a
       {"b = 1", "b = 1 is not allowed; true or false is expected"},
       {"t = 5", "t = 5 is not allowed; a text in quotes is expected"},
       {"c = \"z\"", "c = \"z\" is not allowed; allowed: \"x\", \"y\""},
-      {"c = 1", "c = 1 is not allowed; a text in quotes is expected"},
+      {"c = 1", "c = 1 is not allowed; allowed: \"x\", \"y\""},
       {"ns = 1", "ns = 1 is not allowed; a list in brackets is expected"},
       {"ns = [0.5,\n  7]", "c:2:3: ns[1] = 7 is not allowed; allowed: 0 to 1"},
       {"is = [1, 2.5]", "is[1] = 2.5 is not allowed; a whole number is expected"},
