@@ -4,6 +4,7 @@
 
 #include "circuit/operating_point.hpp"
 #include "core/error.hpp"
+#include "device/cell.hpp"
 
 namespace crosstile::circuit {
 
@@ -55,6 +56,7 @@ class EventDriven {
       : crossbar_(crossbar), options_(options), solver_(crossbar, options.steady) {
     const auto& tile = crossbar.tile;
     rc_ = slowest_time_constant(crossbar) > 0.0;
+    linear_ = tile.cell.law == data::CellLaw::ohmic;
     column_capacitance_ = tile.c_col_farad > 0.0 && solver_.mesh().has_column_wires();
     row_capacitance_ = tile.c_row_farad > 0.0 && solver_.mesh().has_row_wires();
   }
@@ -213,18 +215,41 @@ class EventDriven {
       reduce(lines, column_current, b_column);
     }
     if (!lines.empty() && (b_row.abs().maxCoeff() > 0.0 || b_column.abs().maxCoeff() > 0.0)) {
+      const Array& slope = linear_ ? point_.slope : path_slope(lines, all_volt, held);
+      if (!linear_) solver_.mesh().factor(lines, slope);
       Array e, c;
       const double scale = b_column.abs().maxCoeff() + 1e-3 * b_row.abs().maxCoeff();
       const auto report = solver_.mesh().solve(b_row, b_column, e, c, 1e-12 * scale, options_.steady.max_iterations);
       result.iterations += report.iterations;
       if (!report.converged) result.status = Status::not_converged;
-      const Array cell_charge = -point_.slope * (e + c);
+      const Array cell_charge = -slope * (e + c);
       correction += to_physical(crossbar_, cell_charge.colwise().sum()).matrix().transpose();
     }
     held.column = column;
     held.drop.setZero();
     for (std::size_t k = 0; k < lines.size(); ++k) held.drop.row(lines[k]) = point_.drop.row(static_cast<Index>(k));
     held.line_volt = all_volt;
+  }
+
+  // Conductance of a non-linear cell for the charge of a transition from v1 to v2: the mean over the path of the chord from v to v2, which is
+  // exact when the cell's voltage approaches v2 as one exponential (docs/theory.md, "Event-driven charge"). Simpson's rule.
+  const Array& path_slope(const Lines& lines, const Vector& all_volt, const Held& held) {
+    const auto& tile = crossbar_.tile;
+    path_slope_.resize(static_cast<Index>(lines.size()), crossbar_.cols());
+    for (Index k = 0; k < path_slope_.rows(); ++k) {
+      const Index l = lines[static_cast<std::size_t>(k)];
+      for (Index j = 0; j < crossbar_.cols(); ++j) {
+        const double g = crossbar_.conductance_siemens(l, crossbar_.column_order[static_cast<std::size_t>(j)]);
+        const double v1 = held.line_volt[l] - held.drop(l, j) - held.column(crossbar_.row_of_line(l), j);
+        const double v2 = all_volt[l] - point_.drop(k, j) - point_.column(k, j);
+        const auto chord = [&](double v) {
+          if (std::abs(v2 - v) <= 1e-9 * tile.v_read_volt) return point_.slope(k, j);
+          return (point_.cell_ampere(k, j) - device::cell_point(tile.cell, tile.selector, g, v).current_ampere) / (v2 - v);
+        };
+        path_slope_(k, j) = (chord(v1) + 4.0 * chord(0.5 * (v1 + v2)) + point_.slope(k, j)) / 6.0;
+      }
+    }
+    return path_slope_;
   }
 
   // Column voltages of all rows from those of the active lines.
@@ -261,6 +286,8 @@ class EventDriven {
   bool rc_ = false, column_capacitance_ = false, row_capacitance_ = false;
   OperatingPoint point_;
   Lines previous_lines_;
+  bool linear_;
+  Array path_slope_;
 };
 
 }  // namespace
