@@ -190,19 +190,17 @@ LinearReport MeshSolver::solve(const Array& b_row, const Array& b_column, Array&
 
 MeshSolver::WireShare MeshSolver::wire_share(Index row, bool north) const {
   WireShare share;
-  // Active lines on the far side (or at the row) and on the sense side.
+  // Active lines on the far side (or at the row) and on the sense side; lines_ is ascending, and so are their rows.
   const auto row_of = [&](Index k) { return crossbar_.row_of_line(lines_[static_cast<std::size_t>(k)]); };
   const Index count = static_cast<Index>(lines_.size());
-  Index far = -1, near = -1;
-  if (!north) {
-    while (far + 1 < count && row_of(far + 1) <= row) ++far;
-    near = far + 1 < count ? far + 1 : -1;
-  } else {
-    far = count;
-    while (far - 1 >= 0 && row_of(far - 1) >= row) --far;
-    near = far - 1;
-    if (far == count) far = -1;
-  }
+  const auto first_from = [&](Index wanted) {  // first active line at `wanted` or beyond
+    const auto line = std::lower_bound(lines_.begin(), lines_.end(), wanted * crossbar_.lines_per_row);
+    return static_cast<Index>(line - lines_.begin());
+  };
+  Index far = north ? first_from(row) : first_from(row + 1) - 1;
+  const Index beyond = north ? far - 1 : far + 1;
+  const Index near = beyond < count ? beyond : -1;
+  if (far == count) far = -1;
   const double to_near = near >= 0 ? distance_ohm(row, row_of(near)) : sense_distance_ohm(row, north);
   if (far < 0) {  // nothing conducts behind: the whole wire there has the voltage of the nearest line, or of ground
     share.first = near;
