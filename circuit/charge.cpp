@@ -56,7 +56,7 @@ class EventDriven {
       : crossbar_(crossbar), options_(options), solver_(crossbar, options.steady) {
     const auto& tile = crossbar.tile;
     rc_ = slowest_time_constant(crossbar) > 0.0;
-    linear_ = tile.cell.law == data::CellLaw::ohmic;
+    linear_ = tile.ohmic_cells();
     column_capacitance_ = tile.c_col_farad > 0.0 && solver_.mesh().has_column_wires();
     row_capacitance_ = tile.c_row_farad > 0.0 && solver_.mesh().has_row_wires();
   }

@@ -6,6 +6,7 @@
 // and effective_matrix for linear drives. Numerical outcomes are statuses; only caller mistakes throw.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,15 @@ LineDrive steady_drive(const Crossbar& crossbar, const IntVector& codes);
 /// The network at one instant.
 SteadyState solve_steady(const Crossbar& crossbar, const LineDrive& drive, const SteadyOptions& options = {});
 
+/// Many drives of one network: everything that does not depend on the drive is done once.
+struct SteadyBatch {
+  SteadyReport report;       ///< the worst of all drives; iterations and Newton steps are sums
+  Matrix sense_ampere;       ///< drives x cols
+};
+/// line_volt: drives x lines; `conducting` is common to all. threads = 0: as many as there are processors; no influence on the bits.
+SteadyBatch solve_steady_batch(const Crossbar& crossbar, const Matrix& line_volt, const std::vector<bool>& conducting, int threads = 1,
+                               const SteadyOptions& options = {});
+
 /// Invariants of a steady state, computed anew from its node voltages (docs/theory.md, "What must always hold").
 struct SteadyCheck {
   double kirchhoff = 0.0;          ///< largest current error of a node over the largest cell current
@@ -92,10 +102,20 @@ struct SteadyCheck {
 };
 SteadyCheck check_steady(const Crossbar& crossbar, const LineDrive& drive, const SteadyState& state);
 
+/// Conductances that change during a product (read noise, drift): constant over steps of step_s, counted from the begin of the first
+/// pass through all passes. Empty (step_s = 0): the crossbar's own.
+struct ConductanceTrace {
+  double step_s = 0.0;
+  /// Fills g (lines x cols, siemens, device alone, physical column order) with the means over [step * step_s, (step + 1) * step_s).
+  std::function<void(Index step, Array& g)> mean;
+  explicit operator bool() const { return step_s > 0.0; }
+};
+
 struct ChargeOptions {
   SteadyOptions steady;
   double settle_tolerance = 1e-9;  ///< exp(-shortest interval / slowest time constant) must be below this
   bool energy = true;
+  ConductanceTrace trace;
 };
 
 struct ChargeResult {
@@ -107,6 +127,10 @@ struct ChargeResult {
   double slowest_time_constant_s = 0.0;
   double shortest_interval_s = 0.0;  ///< between two changes of the network; 0 when there was none
   double rc_share = 0.0;           ///< largest RC correction over the largest charge
+  double wire_charging_joule = 0.0;  ///< sum of C dv^2 / 2 over all transitions and wire nodes: C V^2 per full pulse
+  Vector average_supply_ampere;    ///< lines; current out of the row's drivers, mean over all windows (only with energy)
+  Vector peak_supply_ampere;       ///< lines; largest settled current (only with energy)
+  Index saturated_columns = 0;     ///< cco: columns that met the highest frequency or a full counter
 };
 
 /// Column charges of one signed code vector (rows), event-driven. Errors: usage for codes outside the DAC's range.
@@ -126,6 +150,7 @@ struct TransientOptions {
   std::vector<Index> record_rows;     ///< row voltage at the far cell of these lines
   std::vector<Index> record_columns;  ///< sense current, and column voltage at the far end, of these columns
   long max_steps = 10'000'000;
+  ConductanceTrace trace;
 };
 
 struct Waveforms {
@@ -141,6 +166,7 @@ struct TransientResult {
   Vector charge_coulomb;     ///< cols; what the front end reports (op-amp: -c_int v_out at the end of each window)
   long steps = 0;
   long linear_iterations = 0;
+  Index saturated_columns = 0;  ///< op-amp: output at its swing; cco: highest frequency or counter full, at any time
   Waveforms waveforms;
 };
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "circuit/operating_point.hpp"
 #include "core/error.hpp"
 
@@ -68,6 +70,22 @@ SteadyState solve_steady(const Crossbar& crossbar, const LineDrive& drive, const
   state.column_volt = to_physical(crossbar, column);
   state.cell_ampere = to_physical(crossbar, current);
   return state;
+}
+
+SteadyBatch solve_steady_batch(const Crossbar& crossbar, const Matrix& line_volt, const std::vector<bool>& conducting, int threads,
+                               const SteadyOptions& options) {
+  (void)threads;
+  SteadyBatch batch;
+  batch.sense_ampere.resize(line_volt.rows(), crossbar.cols());
+  for (Index v = 0; v < line_volt.rows(); ++v) {
+    const SteadyState state = solve_steady(crossbar, {line_volt.row(v).transpose(), conducting}, options);
+    batch.sense_ampere.row(v) = state.sense_ampere.transpose();
+    if (state.report.status != Status::ok) batch.report.status = state.report.status;
+    batch.report.iterations += state.report.iterations;
+    batch.report.newton_steps += state.report.newton_steps;
+    batch.report.kirchhoff_error = std::max(batch.report.kirchhoff_error, state.report.kirchhoff_error);
+  }
+  return batch;
 }
 
 }  // namespace crosstile::circuit

@@ -19,7 +19,7 @@ constexpr double kPin = 1e30;
 TransientSystem::TransientSystem(const Crossbar& crossbar)
     : crossbar_(crossbar),
       mesh_(crossbar),
-      ohmic_(crossbar.tile.cell.law == data::CellLaw::ohmic),
+      ohmic_(crossbar.tile.ohmic_cells()),
       op_amp_(crossbar.tile.front_end.kind == data::FrontEndKind::integrator) {
   const auto& tile = crossbar.tile;
   end_ohm_ = tile.sense_segment * tile.r_col_ohm + tile.r_sense_ohm;

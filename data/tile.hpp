@@ -29,7 +29,8 @@ enum class CellLaw { ohmic, sinh };               ///< i = G v; i = G v_h sinh(v
 enum class PulseAlign { left, centre };
 enum class Passes { conventional, split, bit_serial };
 enum class SignMode { two_phase, bipolar };  ///< positive then negative inputs, subtracted; or signed drive in one window
-enum class FrontEndKind { ideal, integrator };
+enum class FrontEndKind { ideal, integrator, cco };  ///< virtual ground; op-amp integrator; current-controlled oscillator
+enum class SelectorKind { resistor, mos };
 enum class AdcRounding { round, floor };
 
 struct CellSpec {
@@ -38,8 +39,16 @@ struct CellSpec {
   bool operator==(const CellSpec&) const = default;
 };
 
+/// What stands in series with every device, between it and the column wire. docs/theory.md, "Cell laws".
 struct SelectorSpec {
-  double r_on_ohm = 0.0;  ///< on-resistance in series with every cell
+  double r_on_ohm = 0.0;  ///< resistor: on-resistance
+  SelectorKind kind = SelectorKind::resistor;
+  // mos: long-channel n-channel transistor (EKV), voltages against the columns' virtual ground.
+  double gate_on_volt = 1.0;               ///< gate of a selected row; finite edges ramp from 0 to it
+  double threshold_volt = 0.4;             ///< V_T0
+  double beta_ampere_per_volt2 = 1.5e-3;   ///< mu C_ox W / L
+  double slope_factor = 1.3;               ///< n
+  double temperature_kelvin = 300.0;
   bool operator==(const SelectorSpec&) const = default;
 };
 
@@ -55,7 +64,7 @@ struct PulseSpec {
   bool operator==(const PulseSpec&) const = default;
 };
 
-/// Op-amp integrator of one column; ignored when kind = ideal (virtual ground, perfect integral).
+/// What reads one column. ideal: virtual ground, perfect integral; integrator: op-amp; cco: virtual ground, oscillator and counter.
 struct FrontEndSpec {
   FrontEndKind kind = FrontEndKind::ideal;
   double dc_gain = 1e4;                   ///< open-loop gain A0
@@ -65,6 +74,9 @@ struct FrontEndSpec {
   double slew_volt_per_s = 1e9;           ///< largest output slope
   double leak_siemens = 0.0;              ///< conductance across c_int
   double offset_volt = 0.0;               ///< input-referred offset
+  double charge_per_count_coulomb = 16e-15;  ///< cco: count = floor(charge / charge per count), one counter a pass
+  int counter_bits = 15;                     ///< cco: counts stop at 2^bits - 1
+  double highest_frequency_hz = 3e9;         ///< cco: counts per second stop there
   bool operator==(const FrontEndSpec&) const = default;
 };
 
@@ -110,7 +122,9 @@ struct TileSpec {
   void validate() const;
 
   /// True when the charge is linear in the pulse lengths.
-  bool is_linear() const { return drive != Drive::gated && cell.law == CellLaw::ohmic; }
+  bool is_linear() const { return drive != Drive::gated && ohmic_cells() && front_end.kind != FrontEndKind::cco; }
+  /// Device and selector together follow Ohm's law.
+  bool ohmic_cells() const { return cell.law == CellLaw::ohmic && selector.kind == SelectorKind::resistor; }
   /// Rows held exactly at their drive voltage: no row wire resistance, no driver resistance.
   bool ideal_supply() const { return r_row_ohm == 0.0 && r_driver_ohm == 0.0; }
   /// Column j is sensed at row 0 instead of the last row.
@@ -169,7 +183,12 @@ struct EnumNames<SignMode> {
 };
 template <>
 struct EnumNames<FrontEndKind> {
-  static constexpr std::array<EnumName<FrontEndKind>, 2> value{{{FrontEndKind::ideal, "ideal"}, {FrontEndKind::integrator, "integrator"}}};
+  static constexpr std::array<EnumName<FrontEndKind>, 3> value{
+      {{FrontEndKind::ideal, "ideal"}, {FrontEndKind::integrator, "integrator"}, {FrontEndKind::cco, "cco"}}};
+};
+template <>
+struct EnumNames<SelectorKind> {
+  static constexpr std::array<EnumName<SelectorKind>, 2> value{{{SelectorKind::resistor, "resistor"}, {SelectorKind::mos, "mos"}}};
 };
 template <>
 struct EnumNames<AdcRounding> {

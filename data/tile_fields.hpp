@@ -53,6 +53,17 @@ void visit_pulse_fields(Pulse& pulse, Visitor& visitor) {
   visitor.choice("pulse.sign", pulse.sign);
 }
 
+template <typename Selector, typename Visitor>
+void visit_selector_fields(Selector& selector, Visitor& visitor) {
+  visitor.choice("selector.kind", selector.kind);
+  visitor.number("selector.r_on_ohm", selector.r_on_ohm, 0.0, 1e9);
+  visitor.number("selector.gate_on_volt", selector.gate_on_volt, kAboveZero, 10.0);
+  visitor.number("selector.threshold_volt", selector.threshold_volt, -2.0, 5.0);
+  visitor.number("selector.beta_ampere_per_volt2", selector.beta_ampere_per_volt2, kAboveZero, 10.0);
+  visitor.number("selector.slope_factor", selector.slope_factor, 1.0, 3.0);
+  visitor.number("selector.temperature_kelvin", selector.temperature_kelvin, 100.0, 600.0);
+}
+
 template <typename FrontEnd, typename Visitor>
 void visit_front_end_fields(FrontEnd& front_end, Visitor& visitor) {
   visitor.choice("front_end.kind", front_end.kind);
@@ -63,6 +74,9 @@ void visit_front_end_fields(FrontEnd& front_end, Visitor& visitor) {
   visitor.number("front_end.slew_volt_per_s", front_end.slew_volt_per_s, kAboveZero, 1e15);
   visitor.number("front_end.leak_siemens", front_end.leak_siemens, 0.0, 1.0);
   visitor.number("front_end.offset_volt", front_end.offset_volt, -1.0, 1.0);
+  visitor.number("front_end.charge_per_count_coulomb", front_end.charge_per_count_coulomb, kAboveZero, 1.0);
+  visitor.integer("front_end.counter_bits", front_end.counter_bits, 1, 48);
+  visitor.number("front_end.highest_frequency_hz", front_end.highest_frequency_hz, kAboveZero, 1e15);
 }
 
 template <typename AdcFields, typename Visitor>
@@ -83,7 +97,7 @@ void visit_tile_fields(Tile& tile, Visitor& visitor) {
   visit_array_fields(tile, visitor);
   visitor.choice("cell.law", tile.cell.law);
   visitor.number("cell.v_h_volt", tile.cell.v_h_volt, kAboveZero, 1e3);
-  visitor.number("selector.r_on_ohm", tile.selector.r_on_ohm, 0.0, 1e9);
+  visit_selector_fields(tile.selector, visitor);
   visit_pulse_fields(tile.pulse, visitor);
   visit_front_end_fields(tile.front_end, visitor);
   visit_adc_fields(tile.adc, visitor);
