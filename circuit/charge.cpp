@@ -53,8 +53,10 @@ bool same_edge(double a, double b, double t_lsb_s) { return std::abs(a - b) <= 1
 class EventDriven {
  public:
   EventDriven(const Crossbar& crossbar, const ChargeOptions& options)
-      : crossbar_(crossbar), options_(options), solver_(crossbar, options.steady) {
+      : crossbar_(crossbar), options_(options), solver_(crossbar_, options.steady) {
     const auto& tile = crossbar.tile;
+    counts_ = tile.front_end.kind == data::FrontEndKind::cco;
+    charging_ = options.energy && (tile.c_row_farad > 0.0 || tile.c_col_farad > 0.0);
     rc_ = slowest_time_constant(crossbar) > 0.0;
     linear_ = tile.ohmic_cells();
     column_capacitance_ = tile.c_col_farad > 0.0 && solver_.mesh().has_column_wires();
@@ -66,15 +68,25 @@ class EventDriven {
     result.charge_coulomb = Vector::Zero(crossbar_.cols());
     result.slowest_time_constant_s = slowest_time_constant(crossbar_);
     result.shortest_interval_s = 0.0;
+    saturated_.assign(static_cast<std::size_t>(crossbar_.cols()), false);
+    if (options_.energy) {
+      result.average_supply_ampere = Vector::Zero(crossbar_.lines());
+      result.peak_supply_ampere = Vector::Zero(crossbar_.lines());
+    }
+    double total_s = 0.0;
     for (const auto& pass : passes) {
       Vector charge = Vector::Zero(crossbar_.cols());
       Vector correction = Vector::Zero(crossbar_.cols());
-      if (crossbar_.tile.is_linear() && !options_.energy) run_linear_pass(pass, charge, result);
+      pass_begin_s_ = total_s;
+      total_s += pass.window_s;
+      if (crossbar_.tile.is_linear() && !options_.energy && !options_.trace) run_linear_pass(pass, charge, result);
       else run_pass(pass, charge, correction, result);
-      result.charge_coulomb += pass.weight * (charge + correction);
+      result.charge_coulomb += pass.weight * (counts_ ? counted(charge + correction) : Vector(charge + correction));
       const double largest = charge.cwiseAbs().maxCoeff();
       if (largest > 0.0) result.rc_share = std::max(result.rc_share, correction.cwiseAbs().maxCoeff() / largest);
     }
+    if (options_.energy && total_s > 0.0) result.average_supply_ampere /= total_s;
+    result.saturated_columns = static_cast<Index>(std::count(saturated_.begin(), saturated_.end(), true));
     const double tau = result.slowest_time_constant_s;
     if (result.status == Status::ok && rc_ && result.intervals > 0 &&
         std::exp(-result.shortest_interval_s / tau) > options_.settle_tolerance)
@@ -110,9 +122,64 @@ class EventDriven {
     while (now < pass.window_s) {
       for (; next < events.size() && same_edge(events[next].time_s, now, tile.pulse.t_lsb_s); ++next)
         on[static_cast<std::size_t>(events[next].row)] = events[next].on;
-      const double end = next < events.size() ? events[next].time_s : pass.window_s;
+      double end = next < events.size() ? events[next].time_s : pass.window_s;
+      if (options_.trace) {
+        const double change = play_trace(now);
+        if (change < end && !same_edge(change, end, tile.pulse.t_lsb_s)) end = change;
+      }
       interval(pass, on, gated, end - now, held, charge, correction, result);
       now = end;
+    }
+  }
+
+  // Takes the conductances of the trace at a time of the pass; returns when they change next.
+  double play_trace(double now) {
+    const double step_s = options_.trace.step_s;
+    const double at = (pass_begin_s_ + now) / step_s;
+    const Index step = static_cast<Index>(std::floor(at + 1e-6));  // an edge that falls on a step belongs to what follows
+    if (step != trace_step_) {
+      Array g(crossbar_.lines(), crossbar_.cols());
+      options_.trace.mean(step, g);
+      if (g.rows() != crossbar_.lines() || g.cols() != crossbar_.cols() || !(g >= 0.0).all() || !(g <= 1.0).all())
+        throw Error(ErrorKind::usage, "conductance trace, step " + std::to_string(step) + ": not " + std::to_string(crossbar_.lines()) + " x " +
+                                          std::to_string(crossbar_.cols()) + " values from 0 to 1 siemens");
+      crossbar_.conductance_siemens = g;
+      solver_.reload_conductances();
+      trace_step_ = step;
+    }
+    return static_cast<double>(step + 1) * step_s - pass_begin_s_;
+  }
+
+  // What an oscillator and its counter make of a pass's charges.
+  Vector counted(const Vector& charge) {
+    const auto& spec = crossbar_.tile.front_end;
+    const double most = std::ldexp(1.0, spec.counter_bits) - 1.0;
+    Vector out(charge.size());
+    for (Index j = 0; j < charge.size(); ++j) {
+      const double count = std::floor(std::max(0.0, charge[j]) / spec.charge_per_count_coulomb);
+      if (count > most) saturated_[static_cast<std::size_t>(j)] = true;
+      out[j] = std::min(count, most) * spec.charge_per_count_coulomb;
+    }
+    return out;
+  }
+
+  // Currents that the front end takes up: an oscillator neither counts backwards nor faster than its highest frequency.
+  Vector taken_up(Vector current) {
+    if (!counts_) return current;
+    const auto& spec = crossbar_.tile.front_end;
+    const double most = spec.highest_frequency_hz * spec.charge_per_count_coulomb;
+    for (Index j = 0; j < current.size(); ++j) {
+      if (current[j] > most) saturated_[static_cast<std::size_t>(j)] = true;
+      current[j] = std::clamp(current[j], 0.0, most);
+    }
+    return current;
+  }
+
+  void note_supply(const Lines& lines, double length_s, ChargeResult& result) const {
+    for (std::size_t k = 0; k < lines.size(); ++k) {
+      const double current = std::abs(point_.line_ampere[static_cast<Index>(k)]);
+      result.average_supply_ampere[lines[k]] += length_s * current;
+      result.peak_supply_ampere[lines[k]] = std::max(result.peak_supply_ampere[lines[k]], current);
     }
   }
 
@@ -171,12 +238,14 @@ class EventDriven {
     ++result.intervals;
     result.iterations += report.iterations;
     if (report.status != Status::ok) result.status = report.status;
-    charge += length_s * solver_.sense_current(point_);
-    if (options_.energy) result.energy_joule.add(solver_.power(volt, point_), length_s);
-    if (rc_) {
-      note_interval(length_s, result);
-      settle(lines, all_volt, held, correction, result);
+    largest_cell_charge_ += length_s * point_.largest_ampere;
+    charge += length_s * taken_up(solver_.sense_current(point_));
+    if (options_.energy) {
+      result.energy_joule.add(solver_.power(volt, point_), length_s);
+      note_supply(lines, length_s, result);
     }
+    if (rc_) note_interval(length_s, result);
+    if (rc_ || charging_) settle(lines, all_volt, held, correction, result);
   }
 
   // Warm start: the column voltages of the lines that stay on.
@@ -198,6 +267,7 @@ class EventDriven {
     const Index cols = crossbar_.cols();
     Array column = Array::Zero(crossbar_.rows(), cols);
     if (column_capacitance_) expand(lines, column);
+    if (charging_) result.wire_charging_joule += charging_energy(lines, all_volt, column, held);
     const Array column_current = -tile.c_col_farad * (column - held.column);  // ampere seconds into each column node
 
     Array b_row = Array::Zero(static_cast<Index>(lines.size()), cols);
@@ -214,21 +284,37 @@ class EventDriven {
       correction += to_physical(crossbar_, column_current.colwise().sum()).matrix().transpose();
       reduce(lines, column_current, b_column);
     }
-    if (!lines.empty() && (b_row.abs().maxCoeff() > 0.0 || b_column.abs().maxCoeff() > 0.0)) {
-      const Array& slope = linear_ ? point_.slope : path_slope(lines, all_volt, held);
-      if (!linear_) solver_.mesh().factor(lines, slope);
+    if (rc_ && !lines.empty() && (b_row.abs().maxCoeff() > 0.0 || b_column.abs().maxCoeff() > 0.0)) {
+      if (!linear_) solver_.mesh().factor(lines, path_slope(lines, all_volt, held));
       Array e, c;
+      // As exact as the charges that the correction is added to, and never exacter than arithmetic allows.
       const double scale = b_column.abs().maxCoeff() + 1e-3 * b_row.abs().maxCoeff();
-      const auto report = solver_.mesh().solve(b_row, b_column, e, c, 1e-12 * scale, options_.steady.max_iterations);
+      const double tolerance = std::max(1e-12 * scale, options_.steady.tolerance * largest_cell_charge_);
+      const auto report = solver_.mesh().solve(b_row, b_column, e, c, tolerance, options_.steady.max_iterations);
       result.iterations += report.iterations;
       if (!report.converged) result.status = Status::not_converged;
-      const Array cell_charge = -slope * (e + c);
+      const Array cell_charge = -solver_.mesh().conductance().view() * (e + c);
       correction += to_physical(crossbar_, cell_charge.colwise().sum()).matrix().transpose();
     }
     held.column = column;
     held.drop.setZero();
     for (std::size_t k = 0; k < lines.size(); ++k) held.drop.row(lines[k]) = point_.drop.row(static_cast<Index>(k));
     held.line_volt = all_volt;
+  }
+
+  // C dv^2 / 2 of every wire node: what a transition dissipates, and half of C V^2 for each of a pulse's two edges.
+  double charging_energy(const Lines& lines, const Vector& all_volt, const Array& column, const Held& held) const {
+    const auto& tile = crossbar_.tile;
+    double energy = 0.5 * tile.c_col_farad * (column - held.column).square().sum();
+    std::size_t k = 0;
+    for (Index l = 0; l < crossbar_.lines(); ++l) {
+      const bool on = k < lines.size() && lines[k] == l;
+      const double volt = all_volt[l] - held.line_volt[l];
+      if (on) energy += 0.5 * tile.c_row_farad * (volt - point_.drop.row(static_cast<Index>(k)) + held.drop.row(l)).square().sum();
+      else energy += 0.5 * tile.c_row_farad * (volt + held.drop.row(l)).square().sum();
+      if (on) ++k;
+    }
+    return energy;
   }
 
   // Conductance of a non-linear cell for the charge of a transition from v1 to v2: the mean over the path of the chord from v to v2, which is
@@ -280,8 +366,13 @@ class EventDriven {
     }
   }
 
-  const Crossbar& crossbar_;
+  Crossbar crossbar_;  // its conductances change while a trace plays
   ChargeOptions options_;
+  bool counts_ = false, charging_ = false;
+  std::vector<bool> saturated_;   // columns
+  double pass_begin_s_ = 0.0;
+  double largest_cell_charge_ = 0.0;  // bound of any cell's charge so far
+  Index trace_step_ = -1;
   mutable OperatingPointSolver solver_;
   bool rc_ = false, column_capacitance_ = false, row_capacitance_ = false;
   OperatingPoint point_;

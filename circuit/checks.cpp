@@ -55,7 +55,9 @@ class NodeAccount {
       if (!drive_.conducting[static_cast<std::size_t>(l)]) continue;
       for (Index j = 0; j < tile.cols; ++j) {
         const double v = row_volt(l, j) - state_.column_volt(l, j);
-        const double i = device::cell_point(tile.cell, tile.selector, crossbar_.conductance_siemens(l, j), v).current_ampere;
+        const double i = device::cell_branch(tile.cell, tile.selector, crossbar_.conductance_siemens(l, j), row_volt(l, j),
+                                             state_.column_volt(l, j), tile.selector.gate_on_volt)
+                             .current_ampere;
         row_sum_(l, j) -= i;
         column_sum_(crossbar_.row_of_line(l), j) += i;
         cell_power_ += i * v;

@@ -61,6 +61,7 @@ struct SteadyReport {
   int iterations = 0;            ///< conjugate-gradient iterations, summed over Newton steps
   int newton_steps = 0;          ///< 0 for linear cells
   double kirchhoff_error = 0.0;  ///< last residual over the largest cell current
+  double sense_error = 0.0;      ///< estimate: a column's residuals over its sense current, worst column
 };
 
 struct SteadyState {
@@ -112,7 +113,7 @@ struct ConductanceTrace {
 };
 
 struct ChargeOptions {
-  SteadyOptions steady;
+  SteadyOptions steady = {.tolerance = 1e-11};  ///< of every interval; charges come out ten times better
   double settle_tolerance = 1e-9;  ///< exp(-shortest interval / slowest time constant) must be below this
   bool energy = true;
   ConductanceTrace trace;
@@ -145,11 +146,14 @@ Matrix effective_matrix(const Crossbar& crossbar, int threads = 1, const SteadyO
 
 struct TransientOptions {
   double relative_tolerance = 1e-6;
-  double absolute_tolerance_volt = 0.0;  ///< 0: relative_tolerance * 1e-3 * v_read
-  Index record_every = 0;         ///< 0: no waveforms; n: every n-th accepted step
+  double absolute_tolerance_volt = 0.0;  ///< of a node voltage; 0: 0.1 * relative_tolerance * v_read
+  /// Error a step in what the front ends have collected, over the charge of a full column; 0: 1e-4 * relative_tolerance within 1e-12 to 3e-9.
+  double charge_tolerance = 0.0;
+  Index record_every = 0;         ///< 0: no waveforms; n: every n-th accepted step, and begin and end of every drive interval
   std::vector<Index> record_rows;     ///< row voltage at the far cell of these lines
-  std::vector<Index> record_columns;  ///< sense current, and column voltage at the far end, of these columns
+  std::vector<Index> record_columns;  ///< of these columns: sense current, column voltage at the far end, state of the front end
   long max_steps = 10'000'000;
+  /// Conductances constant over each step (the integrator is restarted where they change).
   ConductanceTrace trace;
 };
 
@@ -158,12 +162,15 @@ struct Waveforms {
   Matrix row_volt;                  ///< samples x record_rows
   Matrix column_volt;               ///< samples x record_columns
   Matrix sense_ampere;              ///< samples x record_columns
+  Matrix front_end_volt;            ///< samples x record_columns, front end "integrator": output of the op-amp; else empty
+  Matrix front_end_counts;          ///< samples x record_columns, front end "cco": phase, counts since the begin of the pass; else empty
 };
 
 struct TransientResult {
   Status status = Status::ok;
   std::string failure;       ///< what the integrator said when status is not ok
-  Vector charge_coulomb;     ///< cols; what the front end reports (op-amp: -c_int v_out at the end of each window)
+  /// cols; what the front end reports at the end of each window, recombined (op-amp: -c_int v_out; cco: counts times charge per count).
+  Vector charge_coulomb;
   long steps = 0;
   long linear_iterations = 0;
   Index saturated_columns = 0;  ///< op-amp: output at its swing; cco: highest frequency or counter full, at any time

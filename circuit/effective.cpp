@@ -1,6 +1,9 @@
+#include <algorithm>
 #include <atomic>
+#include <memory>
+#include <optional>
 
-#include "circuit/operating_point.hpp"
+#include "circuit/mesh_batch.hpp"
 #include "core/error.hpp"
 #include "core/parallel.hpp"
 
@@ -12,6 +15,39 @@ namespace {
 void add_lines(const Crossbar& crossbar, const Vector& line_share, Eigen::Ref<Vector> weight) {
   weight.setZero();
   for (Index l = 0; l < crossbar.lines(); ++l) weight[crossbar.row_of_line(l)] += crossbar.polarity(l) * line_share[l];
+}
+
+constexpr int kLongRecurrence = 60;
+
+struct Columns {
+  Index begin, end;
+};
+
+// Columns (internal) of w, each with its sense at 1 V and everything else at 0. False when the recurrence does not reach the tolerance.
+bool solve_senses(const MeshBatch& mesh, const Crossbar& crossbar, const std::vector<RecurrenceStep>& steps, Columns columns,
+                  const SteadyOptions& options, MeshBatch::Workspace& work, Matrix& w) {
+  constexpr Index kLanes = MeshBatch::kLanes;
+  work.volt.assign(static_cast<std::size_t>(crossbar.cols() * kLanes), 0.0);
+  for (Index j = columns.begin; j < columns.end; ++j) work.volt[static_cast<std::size_t>(j * kLanes + j - columns.begin)] = 1.0;
+  if (!mesh.solve(work, MeshBatch::DriveBy::column, steps, options.tolerance, options.max_iterations).converged) return false;
+  Vector share(crossbar.lines()), weight(crossbar.rows());
+  for (Index j = columns.begin; j < columns.end; ++j) {
+    for (Index l = 0; l < crossbar.lines(); ++l) share[l] = work.line_ampere[static_cast<std::size_t>(l * kLanes + j - columns.begin)];
+    add_lines(crossbar, share, weight);
+    w.col(crossbar.column_order[static_cast<std::size_t>(j)]) = weight;
+  }
+  return true;
+}
+
+bool solve_sense(MeshSolver& mesh, const Crossbar& crossbar, const Array& g, Index j, const SteadyOptions& options, Matrix& w) {
+  Array source = Array::Zero(g.rows(), g.cols());
+  source.col(j) = g.col(j);
+  Array e, c;
+  const bool converged = mesh.solve(source, source, e, c, options.tolerance * source.maxCoeff(), options.max_iterations).converged;
+  Vector weight(crossbar.rows());
+  add_lines(crossbar, (source - g * (e + c)).rowwise().sum().matrix(), weight);
+  w.col(crossbar.column_order[static_cast<std::size_t>(j)]) = weight;
+  return converged;
 }
 
 }  // namespace
@@ -41,22 +77,32 @@ Matrix effective_matrix(const Crossbar& crossbar, int threads, const SteadyOptio
     return w;
   }
 
-  // By reciprocity W_ij is the current of row i's driver when only sense j is driven with 1 V.
+  // By reciprocity W_ij is the current of row i's driver when only sense j is driven with 1 V. Eight senses go together, by the recurrence of
+  // the first one; those that it does not serve go alone.
   const int workers = threads > 0 ? threads : default_threads();
-  std::vector<MeshSolver> mesh(static_cast<std::size_t>(workers), MeshSolver(crossbar));
-  for (auto& solver : mesh) solver.factor(lines, g);
+  MeshSolver first(crossbar);
+  first.allow_coarse(false);
+  first.factor(lines, g);
+  Array e, c, source = Array::Zero(g.rows(), g.cols());
+  source.col(0) = g.col(0);
+  const auto report = first.solve(source, source, e, c, options.tolerance * source.maxCoeff(), kLongRecurrence);
+  const auto steps = report.converged ? recurrence_of(first) : std::vector<RecurrenceStep>();
+  const std::optional<MeshBatch> mesh = steps.empty() ? std::nullopt : std::make_optional<MeshBatch>(crossbar, first);
+
+  const Index lanes = mesh ? MeshBatch::kLanes : 1;
+  std::vector<MeshBatch::Workspace> work(static_cast<std::size_t>(workers));
+  std::vector<std::unique_ptr<MeshSolver>> alone(static_cast<std::size_t>(workers));
   std::atomic<bool> converged{true};
-  parallel_for(crossbar.cols(), workers, [&](Index internal, int worker) {
-    Array source = Array::Zero(g.rows(), g.cols());
-    source.col(internal) = g.col(internal);
-    Array e, c;
-    const double scale = source.abs().maxCoeff();
-    const auto report = mesh[static_cast<std::size_t>(worker)].solve(source, source, e, c, options.tolerance * scale, options.max_iterations);
-    if (!report.converged) converged = false;
-    const Vector share = (source - g * (e + c)).rowwise().sum().matrix();
-    Vector weight(crossbar.rows());
-    add_lines(crossbar, share, weight);
-    w.col(crossbar.column_order[static_cast<std::size_t>(internal)]) = weight;
+  parallel_for((crossbar.cols() + lanes - 1) / lanes, workers, [&](Index block, int worker) {
+    const auto own = static_cast<std::size_t>(worker);
+    const Index begin = block * lanes, end = std::min(begin + lanes, crossbar.cols());
+    if (mesh && solve_senses(*mesh, crossbar, steps, {begin, end}, options, work[own], w)) return;
+    if (!alone[own]) {
+      alone[own] = std::make_unique<MeshSolver>(crossbar);
+      alone[own]->factor(lines, g);
+    }
+    for (Index j = begin; j < end; ++j)
+      if (!solve_sense(*alone[own], crossbar, g, j, options, w)) converged = false;
   });
   if (!converged)
     throw Error(ErrorKind::not_converged, "effective matrix: the chain solve stopped after " + std::to_string(options.max_iterations) +

@@ -47,4 +47,13 @@ OpAmp::Slopes OpAmp::slopes(double v_x, double v_out) const {
   return {gain * unity_rad_per_s, gain * pole_rad_per_s + clip};
 }
 
+Oscillator::Oscillator(const data::FrontEndSpec& spec)
+    : charge_per_count_coulomb(spec.charge_per_count_coulomb),
+      highest_frequency_hz(spec.highest_frequency_hz),
+      highest_count(std::ldexp(1.0, spec.counter_bits) - 1.0) {}
+
+double Oscillator::frequency(double ampere) const { return std::clamp(ampere / charge_per_count_coulomb, 0.0, highest_frequency_hz); }
+
+double Oscillator::count(double phase) const { return std::clamp(std::floor(phase), 0.0, highest_count); }
+
 }  // namespace crosstile::circuit

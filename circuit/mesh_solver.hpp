@@ -9,6 +9,7 @@
 
 #include "circuit/chains.hpp"
 #include "circuit/circuit.hpp"
+#include "circuit/coarse_mesh.hpp"
 #include "circuit/row_chains.hpp"
 
 namespace crosstile::circuit {
@@ -33,13 +34,32 @@ class MeshSolver {
   // lines: active lines, ascending. g: lines.size() x cols in internal column order. Inactive lines' column wire stays.
   void factor(const std::vector<Index>& lines, const Array& g, const Shunts& shunts);
   void factor(const std::vector<Index>& lines, const Array& g) { factor(lines, g, Shunts{}); }
+  // all: every line x cols, of which `lines` are taken.
+  void factor_lines(const std::vector<Index>& lines, const Array& all);
 
   // c holds the initial guess. Stops when the largest Kirchhoff error is below `tolerance_ampere`.
   LinearReport solve(const Array& b_row, const Array& b_column, Array& e, Array& c, double tolerance_ampere, int max_iterations);
+  // The same for the currents that drive voltages (one a line) push through the grounded cells: b_row = b_column = G V.
+  LinearReport solve_drive(const Vector& line_volt, Array& e, Array& c, double tolerance_ampere, int max_iterations);
+
+  // Largest current that the drive voltages push through a grounded cell.
+  double largest_drive_ampere(const Vector& line_volt) const;
+
+  // Wires of the rows and of the columns sensed south or north, between the active lines.
+  ChainWires row_wires() const;
+  ChainWires column_wires(bool north) const;
+  // Factorisations from now on go with or without the coarse correction (with it where it pays, at first).
+  void allow_coarse(bool allowed) { coarse_allowed_ = allowed; }
+  // Step lengths and direction ratios of the last solve's conjugate gradients; empty when the coarse correction took part.
+  const std::vector<double>& step_lengths() const { return step_lengths_; }
+  const std::vector<double>& direction_ratios() const { return direction_ratios_; }
 
   bool has_row_wires() const { return has_rows_; }
   bool has_column_wires() const { return has_columns_; }
   const std::vector<Index>& lines() const { return lines_; }
+  const Sheet& conductance() const { return g_; }  // of the active lines, as factorised
+  // Ampere that the last solve left unaccounted for at the column nodes; null when it was exact.
+  const Sheet* residual() const { return swept_ ? &residual_ : nullptr; }
 
   // Share of a current injected at physical row `row` of a column wire that belongs to active lines `first` and `second`
   // (-1: to ground); equally the weights with which the wire's voltage there is made of theirs.
@@ -50,11 +70,21 @@ class MeshSolver {
   WireShare wire_share(Index row, bool north) const;
 
  private:
-  void solve_rows(const Array& b, const Array& c, Array& e);
+  template <typename Source>
+  LinearReport solve_from(const Source& source, Array& e, Array& c, double tolerance_ampere, int max_iterations);
+  template <typename Source>
+  void solve_rows(const Source& source, const Array& c, Array& e);
+  template <typename Source>
+  double first_sweep(const Source& source, Array& c);
+  double precondition(double step, Array& c, double& worst);
   double apply_schur(double beta);
-  void solve_columns(const Array& b, Array& c) const;
-  void factor_rows(const Array& diagonal);
-  void factor_columns(const Array& diagonal, const Vector& sense_extra_ohm);
+  template <typename Use>
+  void for_each_group(const Use& use) const;
+  void factor_wires(const Shunts& shunts);
+  void factor_coarse();
+  double diagonal_shunt(Index k) const;
+  void factor_rows(double shunt_siemens);
+  void factor_columns(const Eigen::Ref<const Array>& diagonal, const Vector& sense_extra_ohm);
   double distance_ohm(Index row_a, Index row_b) const;
   double sense_distance_ohm(Index row, bool north) const;
 
@@ -62,14 +92,23 @@ class MeshSolver {
   bool has_rows_;
   bool has_columns_;
   bool extra_ = false;
+  bool swept_ = false;
+  bool coarse_allowed_ = true;
   std::vector<Index> lines_;
-  Array g_;
+  Sheet g_;
   Chains south_, north_;
   RowChains rows_;
+  CoarseMesh coarse_;
+  Shunts shunts_;
   std::vector<Index> position_;                            // physical column -> internal column
   std::vector<double> lanes_;                              // one block of rows in lane order
-  Array residual_, direction_, image_, applied_, before_;  // workspaces of solve
+  Sheet residual_, direction_, image_, applied_;           // workspaces of solve: r, p, (z, then S p), M p
+  std::vector<double> step_lengths_, direction_ratios_;
+  Sheet smooth_;                                           // three rows: smooth part of z, z and M z with it
 };
+
+// The internal order differs from the physical one: some columns are sensed north and others south.
+inline bool has_internal_order(const Crossbar& crossbar) { return crossbar.south_columns > 0 && crossbar.south_columns < crossbar.cols(); }
 
 // Columns of `physical` gathered into the solvers' internal order, and back.
 Array to_internal(const Crossbar& crossbar, const Eigen::Ref<const Array>& physical);

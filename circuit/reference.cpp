@@ -1,62 +1,49 @@
 #include "circuit/reference.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <cstdio>
 
 #include "core/error.hpp"
 #include "core/files.hpp"
-#include "core/random.hpp"
 #include "core/shard_runner.hpp"
 #include "data/config.hpp"
+#include "data/hdf5_file.hpp"
 
 namespace crosstile::circuit {
 
 namespace {
 
-// Conductances of both devices of every weight.
-void map_weights(const data::TileSpec& tile, const Matrix& weights, double clip, data::ReferenceSet& set) {
-  const double span = tile.g_max_siemens - tile.g_min_siemens;
-  const Matrix share = (weights.array() / clip).max(-1.0).min(1.0).matrix();
-  if (tile.weight_layout == data::WeightLayout::single) {
-    set.g_plus_siemens.push_back((tile.g_min_siemens + span * share.array().abs()).matrix());
-    return;
-  }
-  set.g_plus_siemens.push_back((tile.g_min_siemens + span * share.array().max(0.0)).matrix());
-  set.g_minus_siemens.push_back((tile.g_min_siemens + span * (-share.array()).max(0.0)).matrix());
-}
+constexpr const char* kShardKind = "reference-shard";
+constexpr int kShardVersion = 1;
 
-IntVector draw_codes(const data::TileSpec& tile, const DrawOptions& options, std::uint64_t seed, Index vector) {
-  const RandomKey key{seed, Stream::inputs, 0};
-  const auto v = static_cast<std::uint64_t>(vector);
-  const auto shape = random_uniform4(key, v, 0, 1);
-  const double scale = options.scale_low + (options.scale_high - options.scale_low) * shape[0];
-  const double density = options.density_low + (options.density_high - options.density_low) * shape[1];
-  IntVector codes(tile.rows);
-  for (Index i = 0; i < tile.rows; ++i) {
-    const auto u = random_uniform4(key, v, static_cast<std::uint64_t>(i), 2);
-    const double size = std::min(1.0, scale * std::abs(random_normal(key, v, static_cast<std::uint64_t>(i), 3)));
-    const double sign = options.signed_inputs && u[1] < 0.5 ? -1.0 : 1.0;
-    codes[i] = u[0] < density ? data::dac_code(sign * size, tile.pulse.dac_bits) : 0;
-  }
-  return codes;
-}
-
-// What of a set belongs to some of its vectors.
-data::ReferenceSet slice(const data::ReferenceSet& set, Index first, Index count) {
-  data::ReferenceSet part = set;
-  part.codes = set.codes.middleRows(first, count);
-  part.draw = set.draw.segment(first, count);
-  part.held_out = set.held_out.segment(first, count);
-  return part;
+// What a shard adds to the inputs of a set, one row a vector; in the order of the file.
+struct Results {
+  const char* name;
+  const char* unit;
+  Matrix data::ReferenceSet::*field;
+  Index cols;
+};
+std::vector<Results> results_of(const data::ReferenceSet& set) {
+  const Index minus = set.tile.weight_layout == data::WeightLayout::pair_columns ? set.tile.cols : 0;
+  return {{"charge_plus_coulomb", "coulomb", &data::ReferenceSet::charge_plus_coulomb, set.tile.cols},
+          {"charge_minus_coulomb", "coulomb", &data::ReferenceSet::charge_minus_coulomb, minus},
+          {"energy_joule", "joule", &data::ReferenceSet::energy_joule,
+           static_cast<Index>(set.energy_terms.size())},
+          {"average_supply_ampere", "ampere", &data::ReferenceSet::average_supply_ampere, set.supply_lines()},
+          {"peak_supply_ampere", "ampere", &data::ReferenceSet::peak_supply_ampere, set.supply_lines()}};
 }
 
 std::string fingerprint(const data::ReferenceSet& set, const ReferenceOptions& options) {
-  std::string text = data::tile_to_toml(set.tile) + options.method + " " + std::to_string(set.seed) + " " +
-                     std::to_string(options.vectors_per_shard) + " " + std::to_string(options.transient.relative_tolerance) + " " +
-                     std::to_string(options.transient.absolute_tolerance_volt * 1e9) + " ";
+  char numbers[120];
+  std::snprintf(numbers, sizeof numbers, " %llu %lld %.17g %.17g ", static_cast<unsigned long long>(set.seed),
+                static_cast<long long>(options.vectors_per_shard), options.transient.relative_tolerance,
+                options.transient.absolute_tolerance_volt);
+  std::string text = data::tile_to_toml(set.tile) + set.config_toml + options.method + numbers;
   const auto add = [&text](const auto& values) {
-    text.append(reinterpret_cast<const char*>(values.data()), static_cast<std::size_t>(values.size()) * sizeof(values.data()[0]));
+    text.append(reinterpret_cast<const char*>(values.data()),
+                static_cast<std::size_t>(values.size()) * sizeof(values.data()[0]));
   };
+  for (const auto& term : set.energy_terms) text += term + " ";
   for (const auto& g : set.g_plus_siemens) add(g);
   for (const auto& g : set.g_minus_siemens) add(g);
   add(set.codes);
@@ -69,13 +56,13 @@ struct ArrayAnswer {
   Status status = Status::ok;
   std::string failure;
   Vector charge;
-  PowerBudget energy;
+  ChargeResult events;  // energies and supply currents, for either method
 };
 
 ArrayAnswer run_array(const Crossbar& crossbar, const IntVector& codes, const ReferenceOptions& options) {
   ArrayAnswer answer;
-  const ChargeResult events = solve_charge(crossbar, codes, options.charge);
-  answer.energy = events.energy_joule;
+  answer.events = solve_charge(crossbar, codes, options.charge);
+  const ChargeResult& events = answer.events;
   if (options.method == "transient") {
     const TransientResult transient = solve_transient(crossbar, codes, options.transient);
     answer.status = events.status == Status::not_converged ? events.status : transient.status;
@@ -87,112 +74,128 @@ ArrayAnswer run_array(const Crossbar& crossbar, const IntVector& codes, const Re
   answer.charge = events.charge_coulomb;
   if (events.status == Status::not_settled)
     answer.failure = "the slowest time constant is " + std::to_string(events.slowest_time_constant_s * 1e12) +
-                     " ps and the shortest interval " + std::to_string(events.shortest_interval_s * 1e12) + " ps; use method \"transient\"";
+                     " ps and the shortest interval " + std::to_string(events.shortest_interval_s * 1e12) +
+                     " ps; use method \"transient\"";
   return answer;
 }
 
-}  // namespace
-
-void DrawOptions::validate() const {
-  require_in_range("reference.draws", static_cast<double>(draws), 1, 1e6);
-  require_in_range("reference.vectors", static_cast<double>(vectors), 1, 1e9);
-  require_in_range("reference.held_out_share", held_out_share, 0.0, 1.0);
-  require_in_range("reference.weight_clip", weight_clip, 0.1, 100.0);
-  require_in_range("reference.scale_low", scale_low, 0.0, 10.0);
-  require_in_range("reference.scale_high", scale_high, scale_low, 10.0);
-  require_in_range("reference.density_low", density_low, 0.0, 1.0);
-  require_in_range("reference.density_high", density_high, density_low, 1.0);
+// Currents of a crossbar's lines behind those already there. Two lines a row: all G+ lines first, then all G-
+// lines.
+void append_lines(const Crossbar& crossbar, const Vector& line_ampere, Vector& all) {
+  if (line_ampere.size() == 0) return;
+  const Index begin = all.size();
+  all.conservativeResize(begin + crossbar.lines());
+  for (Index l = 0; l < crossbar.lines(); ++l)
+    all[begin + crossbar.row_of_line(l) + l % crossbar.lines_per_row * crossbar.rows()] = line_ampere[l];
 }
 
-data::ReferenceSet draw_reference_inputs(const data::TileSpec& tile, const DrawOptions& options, std::uint64_t seed) {
-  tile.validate();
-  options.validate();
-  data::ReferenceSet set;
-  set.tile = tile;
-  set.seed = seed;
-  for (Index d = 0; d < options.draws; ++d)
-    map_weights(tile, random_normal_matrix({seed, Stream::weights, static_cast<std::uint32_t>(d)}, tile.rows, tile.cols), options.weight_clip, set);
-  set.codes.resize(options.vectors, tile.rows);
-  set.draw.resize(options.vectors);
-  set.held_out.setZero(options.vectors);
-  std::vector<Index> of_draw(static_cast<std::size_t>(options.draws), 0);
-  for (Index v = 0; v < options.vectors; ++v) {
-    set.codes.row(v) = draw_codes(tile, options, seed, v).transpose();
-    const Index d = v % options.draws;
-    set.draw[v] = static_cast<int>(d);
-    // The k-th vector of a draw is held out when the running share passes a whole number: evenly spread, the same share in every draw.
-    const auto k = static_cast<double>(of_draw[static_cast<std::size_t>(d)]++);
-    set.held_out[v] = std::floor((k + 1.0) * options.held_out_share + 1e-9) > std::floor(k * options.held_out_share + 1e-9) ? 1 : 0;
+void require_method(const data::ReferenceSet& inputs, const std::string& method) {
+  if (method != "charge" && method != "transient")
+    throw Error(ErrorKind::usage,
+                "reference.method = \"" + method + "\" is not allowed; allowed: \"charge\", \"transient\"");
+  if (method == "charge" && inputs.tile.front_end.kind != data::FrontEndKind::ideal)
+    throw Error(ErrorKind::usage,
+                "reference.method = \"charge\" computes the charge of an ideal front end, and "
+                "tile.front_end.kind is \"" +
+                    std::string(data::to_name(inputs.tile.front_end.kind)) + "\"; use \"transient\"");
+}
+
+// One shard: vectors first .. first + count - 1 through the circuit, and their results in a file.
+void write_shard(const data::ReferenceSet& inputs, Index first, Index count, const ReferenceOptions& options,
+                 const std::filesystem::path& file) {
+  const auto results = results_of(inputs);
+  std::vector<Matrix> values;
+  for (const auto& result : results) values.push_back(Matrix::Zero(count, result.cols));
+  for (Index k = 0; k < count; ++k) {
+    const VectorCharges charges = run_vector(inputs, first + k, options);
+    if (charges.status != Status::ok)
+      throw Error(ErrorKind::not_converged, "vector " + std::to_string(first + k) + ": the circuit is " +
+                                                to_text(charges.status) +
+                                                (charges.failure.empty() ? "" : ": " + charges.failure));
+    const PowerBudget& e = charges.energy_joule;
+    values[0].row(k) = charges.plus.transpose();
+    if (charges.minus.size() > 0) values[1].row(k) = charges.minus.transpose();
+    values[2].row(k) << e.cells, e.row_wires, e.column_wires, e.drivers, e.senses,
+        charges.wire_charging_joule;
+    if (charges.average_supply_ampere.size() > 0)
+      values[3].row(k) = charges.average_supply_ampere.transpose();
+    if (charges.peak_supply_ampere.size() > 0) values[4].row(k) = charges.peak_supply_ampere.transpose();
   }
-  return set;
+  data::Hdf5Writer out(kShardKind, kShardVersion);
+  for (std::size_t k = 0; k < results.size(); ++k)
+    if (values[k].size() > 0) out.matrix(results[k].name, values[k], results[k].unit);
+  out.write(file);
 }
+
+void read_shard(const std::filesystem::path& file, Index first, Index count, data::ReferenceSet& set) {
+  const data::Hdf5Reader in(file, kShardKind, kShardVersion);
+  for (const auto& result : results_of(set)) {
+    if (result.cols == 0) continue;
+    const Matrix value = in.matrix(result.name);
+    if (value.rows() != count || value.cols() != result.cols)
+      throw Error(ErrorKind::bad_data,
+                  file.string() + ": " + result.name + " is " + std::to_string(value.rows()) + " x " +
+                      std::to_string(value.cols()) + ", " + std::to_string(count) + " x " +
+                      std::to_string(result.cols) + " expected; delete the file to compute it again");
+    (set.*result.field).middleRows(first, count) = value;
+  }
+}
+
+}  // namespace
 
 VectorCharges run_vector(const data::ReferenceSet& set, Index vector, const ReferenceOptions& options) {
   const IntVector codes = set.codes.row(vector).transpose();
   const auto draw = static_cast<std::size_t>(set.draw[vector]);
   VectorCharges out;
-  const auto take = [&](const ArrayAnswer& answer, Vector& charge) {
+  const auto run = [&](const Crossbar& crossbar, Vector& charge) {
+    const ArrayAnswer answer = run_array(crossbar, codes, options);
     if (answer.status != Status::ok) {
       out.status = answer.status;
       out.failure = answer.failure;
     }
     charge = answer.charge;
-    out.energy_joule.add(answer.energy, 1.0);
+    out.energy_joule.add(answer.events.energy_joule, 1.0);
+    out.wire_charging_joule += answer.events.wire_charging_joule;
+    append_lines(crossbar, answer.events.average_supply_ampere, out.average_supply_ampere);
+    append_lines(crossbar, answer.events.peak_supply_ampere, out.peak_supply_ampere);
   };
   const bool bipolar = set.tile.drive == data::Drive::bipolar;
-  const Crossbar plus = bipolar ? Crossbar(set.tile, set.g_plus_siemens[draw], set.g_minus_siemens[draw])
-                                : Crossbar(set.tile, set.g_plus_siemens[draw]);
-  take(run_array(plus, codes, options), out.plus);
+  run(bipolar ? Crossbar(set.tile, set.g_plus_siemens[draw], set.g_minus_siemens[draw])
+              : Crossbar(set.tile, set.g_plus_siemens[draw]),
+      out.plus);
   if (!bipolar && !set.g_minus_siemens.empty() && out.status == Status::ok)
-    take(run_array(Crossbar(set.tile, set.g_minus_siemens[draw]), codes, options), out.minus);
+    run(Crossbar(set.tile, set.g_minus_siemens[draw]), out.minus);
   return out;
 }
 
-data::ReferenceSet run_reference(data::ReferenceSet inputs, const ReferenceOptions& options, const std::filesystem::path& folder,
-                                 const Progress& progress) {
-  if (options.method != "charge" && options.method != "transient")
-    throw Error(ErrorKind::usage, "reference.method = \"" + options.method + "\" is not allowed; allowed: \"charge\", \"transient\"");
-  if (options.method == "charge" && inputs.tile.front_end.kind != data::FrontEndKind::ideal)
-    throw Error(ErrorKind::usage, "reference.method = \"charge\" knows no op-amp, and the tile's front_end.kind is \"" +
-                                      std::string(data::to_name(inputs.tile.front_end.kind)) + "\"; use \"transient\"");
+data::ReferenceSet run_reference(data::ReferenceSet inputs, const ReferenceOptions& options,
+                                 const std::filesystem::path& folder, const Progress& progress) {
+  require_method(inputs, options.method);
   require_in_range("reference.vectors_per_shard", static_cast<double>(options.vectors_per_shard), 1, 1e6);
   inputs.method = options.method;
-  inputs.energy_terms = {"cells", "row_wires", "column_wires", "drivers", "senses"};
+  inputs.energy_terms = {"cells", "row_wires", "column_wires", "drivers", "senses", "wire_charging"};
   const Index total = inputs.vectors();
   const Index size = options.vectors_per_shard;
+  const auto count = [&](Index shard) { return std::min(size, total - shard * size); };
   ShardJob job;
   job.folder = folder;
   job.name = "reference";
   job.fingerprint = fingerprint(inputs, options);
   job.shards = (total + size - 1) / size;
   job.threads = options.threads;
-  const bool pair = inputs.tile.weight_layout == data::WeightLayout::pair_columns;
-
   run_shards(
       job,
       [&](Index shard, const std::filesystem::path& temporary, int) {
-        data::ReferenceSet part = slice(inputs, shard * size, std::min(size, total - shard * size));
-        const Index count = part.vectors();
-        part.charge_plus_coulomb.resize(count, part.tile.cols);
-        part.charge_minus_coulomb.resize(pair ? count : 0, pair ? part.tile.cols : 0);
-        part.energy_joule.resize(count, 5);
-        for (Index v = 0; v < count; ++v) {
-          const VectorCharges charges = run_vector(part, v, options);
-          if (charges.status != Status::ok)
-            throw Error(ErrorKind::not_converged, "vector " + std::to_string(shard * size + v) + ": the circuit is " +
-                                                      to_text(charges.status) + (charges.failure.empty() ? "" : ": " + charges.failure));
-          part.charge_plus_coulomb.row(v) = charges.plus.transpose();
-          if (pair) part.charge_minus_coulomb.row(v) = charges.minus.transpose();
-          const PowerBudget& e = charges.energy_joule;
-          part.energy_joule.row(v) << e.cells, e.row_wires, e.column_wires, e.drivers, e.senses;
-        }
-        data::write_reference_set(temporary, part);
+        write_shard(inputs, shard * size, count(shard), options, temporary);
       },
       progress);
 
-  std::vector<data::ReferenceSet> shards;
-  for (Index shard = 0; shard < job.shards; ++shard) shards.push_back(data::read_reference_set(shard_path(job, shard)));
-  return data::concatenate(shards);
+  for (const auto& result : results_of(inputs))
+    (inputs.*result.field).setZero(result.cols > 0 ? total : 0, result.cols);
+  for (Index shard = 0; shard < job.shards; ++shard)
+    read_shard(shard_path(job, shard), shard * size, count(shard), inputs);
+  inputs.validate();
+  return inputs;
 }
 
 }  // namespace crosstile::circuit

@@ -27,9 +27,11 @@ realtype masked_norm(N_Vector x, N_Vector w, N_Vector id) {
   return std::sqrt(kept.square().sum() / static_cast<double>(NV_LENGTH_S(x)));
 }
 
-// z = sum c_k X_k, a cache-sized piece at a time: IDA calls it with its whole history.
+// IDA calls what follows with its whole history of vectors: a cache-sized piece of all of them at a time.
+constexpr Index kPiece = 1024;
+
+// z = sum c_k X_k.
 int linear_combination(int count, realtype* c, N_Vector* x, N_Vector z) {
-  constexpr Index kPiece = 1024;
   const Index size = static_cast<Index>(NV_LENGTH_S(z));
   for (Index begin = 0; begin < size; begin += kPiece) {
     const Index length = std::min(kPiece, size - begin);
@@ -45,8 +47,14 @@ int scale_vectors(int count, realtype* c, N_Vector* x, N_Vector* z) {
   return 0;
 }
 
+// Z_k = a X_k + b Y_k, one k after another: Y_k may be the Z of the k before.
 int linear_sum_vectors(int count, realtype a, N_Vector* x, realtype b, N_Vector* y, N_Vector* z) {
-  for (int k = 0; k < count; ++k) linear_sum(a, x[k], b, y[k], z[k]);
+  const Index size = count > 0 ? static_cast<Index>(NV_LENGTH_S(z[0])) : 0;
+  for (Index begin = 0; begin < size; begin += kPiece) {
+    const Index length = std::min(kPiece, size - begin);
+    for (int k = 0; k < count; ++k)
+      view(z[k]).segment(begin, length) = a * view(x[k]).segment(begin, length) + b * view(y[k]).segment(begin, length);
+  }
   return 0;
 }
 

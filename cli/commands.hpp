@@ -11,6 +11,7 @@ void add_run_commands(CLI::App& app, Program& program);        // run, report, c
 void add_reference_commands(CLI::App& app, Program& program);  // generate, fit, compare
 void add_network_commands(CLI::App& app, Program& program);    // train, evaluate
 void add_solve_command(CLI::App& app, Program& program);
+void add_netlist_command(CLI::App& app, Program& program);
 void add_info_command(CLI::App& app, Program& program);
 
 /// A subcommand with its two lines of help and an example below its flags.

@@ -33,6 +33,27 @@ tilemodel::EffectiveMatrices effective_matrices(const data::ReferenceSet& set) {
   return w;
 }
 
+// Mean energy of a product, and the largest current that any row's supply must give.
+void report_energy(const data::ReferenceSet& set, Program& program) {
+  const double energy = set.energy_joule.rowwise().sum().mean();
+  Json terms;
+  for (std::size_t k = 0; k < set.energy_terms.size(); ++k)
+    terms[set.energy_terms[k]] = set.energy_joule.col(static_cast<Index>(k)).mean();
+  program.result["mean_energy_joule"] = terms;
+  Index vector = 0, line = 0;
+  const double peak = set.peak_supply_ampere.cwiseAbs().maxCoeff(&vector, &line);
+  const bool minus = line >= set.tile.rows;
+  const Index row = line % set.tile.rows;
+  program.result["peak_supply"] = {
+      {"ampere", peak}, {"row", row}, {"array", minus ? "minus" : "plus"}, {"vector", vector}};
+  program.say(
+      fmt::format("mean energy of a product {:.4g} pJ, of this {:.4g} pJ charging wires; largest supply "
+                  "current of a row {:.4g} uA "
+                  "(row {} of G{}, vector {})",
+                  1e12 * energy, 1e12 * terms["wire_charging"].get<double>(), 1e6 * peak, row,
+                  minus ? "-" : "+", vector));
+}
+
 void generate_command(const std::string& file, const path& out, int threads, Program& program) {
   data::Config config = data::Config::from_file(file);
   auto pipeline = validation::read_pipeline(config);
@@ -45,15 +66,24 @@ void generate_command(const std::string& file, const path& out, int threads, Pro
   data::write_reference_set(out, set);
   std::filesystem::remove_all(work);
   const Index held_out = (set.held_out.array() != 0).count();
+  const std::string weights =
+      pipeline.layer.weights ? "network" : std::string(data::to_name(pipeline.draw.weights));
+  const std::string inputs =
+      pipeline.layer.activations ? "activations" : std::string(data::to_name(pipeline.draw.inputs));
   program.result["command"] = "generate";
   program.result["output"] = out.string();
   program.result["vectors"] = set.vectors();
   program.result["held_out"] = held_out;
+  program.result["draws"] = set.g_plus_siemens.size();
   program.result["rows"] = set.tile.rows;
   program.result["cols"] = set.tile.cols;
-  program.say(fmt::format("{}: {} vectors ({} held out), {} weight draws, tile {} x {}, method {}",
-                          out.string(), set.vectors(), held_out, set.g_plus_siemens.size(), set.tile.rows,
-                          set.tile.cols, set.method));
+  program.result["weights"] = weights;
+  program.result["inputs"] = inputs;
+  program.say(fmt::format(
+      "{}: {} vectors ({} held out), {} weight draws, tile {} x {}, weights {}, inputs {}, method {}",
+      out.string(), set.vectors(), held_out, set.g_plus_siemens.size(), set.tile.rows, set.tile.cols, weights,
+      inputs, set.method));
+  report_energy(set, program);
 }
 
 struct FitFlags {
@@ -161,7 +191,9 @@ void add_generate(CLI::App& app, Program& program) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = add_command(
       app, "generate",
-      "Reference data: random weights and inputs of [reference] through the full circuit of [tile].\n"
+      "Reference data: weights and inputs of [reference], drawn or those of a trained network and a data "
+      "set,\n"
+      "through the full circuit of [tile].\n"
       "Works in shards in REF.h5.work/; the same command goes on after an interrupt, to the same bits.",
       "crosstile generate demo.toml --out reference.h5");
   command->add_option("FILE", flags->file, "configuration, TOML")->required();

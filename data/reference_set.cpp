@@ -80,6 +80,12 @@ void validate_charges(const ReferenceSet& set) {
   const auto terms = static_cast<Index>(set.energy_terms.size());
   require_shape("energy_joule", set.energy_joule, terms > 0 ? vectors : set.energy_joule.rows(), terms);
   require_values("energy_joule", set.energy_joule, -1e300, 1e300);
+  const auto check_supply = [&](const std::string& field, const Matrix& ampere) {
+    if (ampere.size() > 0) require_shape(field, ampere, vectors, set.supply_lines());
+    require_values(field, ampere, -1e6, 1e6);
+  };
+  check_supply("average_supply_ampere", set.average_supply_ampere);
+  check_supply("peak_supply_ampere", set.peak_supply_ampere);
   for (const auto& term : set.energy_terms)
     if (term.empty() || term.find('\n') != std::string::npos)
       fail("energy_terms: a name must be one line of text");
@@ -159,6 +165,9 @@ void require_same_job(const ReferenceSet& first, const ReferenceSet& other, std:
   check(first.g_plus_siemens == other.g_plus_siemens, "g_plus_siemens");
   check(first.g_minus_siemens == other.g_minus_siemens, "g_minus_siemens");
   check(first.energy_terms == other.energy_terms, "list of energy_terms");
+  check(first.average_supply_ampere.cols() == other.average_supply_ampere.cols() &&
+            first.peak_supply_ampere.cols() == other.peak_supply_ampere.cols(),
+        "number of supply currents");
 }
 
 // The field of all shards, one under the other.
@@ -218,6 +227,8 @@ void write_reference_set(const std::filesystem::path& path, const ReferenceSet& 
     file.matrix("charge_minus_coulomb", set.charge_minus_coulomb, "coulomb");
   file.matrix("energy_joule", set.energy_joule, "joule");
   file.text("energy_terms", join(set.energy_terms));
+  if (set.average_supply_ampere.size() > 0) file.matrix("average_supply_ampere", set.average_supply_ampere, "ampere");
+  if (set.peak_supply_ampere.size() > 0) file.matrix("peak_supply_ampere", set.peak_supply_ampere, "ampere");
   file.integers("held_out", set.held_out, "1");
   file.write(path);
 }
@@ -235,6 +246,8 @@ ReferenceSet read_reference_set(const std::filesystem::path& path) {
   if (file.has("charge_minus_coulomb")) set.charge_minus_coulomb = file.matrix("charge_minus_coulomb");
   set.energy_joule = file.matrix("energy_joule");
   set.energy_terms = split(file.text("energy_terms"));
+  if (file.has("average_supply_ampere")) set.average_supply_ampere = file.matrix("average_supply_ampere");
+  if (file.has("peak_supply_ampere")) set.peak_supply_ampere = file.matrix("peak_supply_ampere");
   try {
     set.seed = parse_seed(file.text("seed"));
     set.draw = read_integer_column(file, "draw");
@@ -265,6 +278,8 @@ ReferenceSet concatenate(const std::vector<ReferenceSet>& shards) {
   set.charge_plus_coulomb = stack(shards, &ReferenceSet::charge_plus_coulomb);
   set.charge_minus_coulomb = stack(shards, &ReferenceSet::charge_minus_coulomb);
   set.energy_joule = stack(shards, &ReferenceSet::energy_joule);
+  set.average_supply_ampere = stack(shards, &ReferenceSet::average_supply_ampere);
+  set.peak_supply_ampere = stack(shards, &ReferenceSet::peak_supply_ampere);
   set.held_out = stack(shards, &ReferenceSet::held_out);
   set.validate();
   return set;

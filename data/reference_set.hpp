@@ -25,9 +25,13 @@ struct ReferenceSet {
   Matrix charge_minus_coulomb;       ///< vectors x cols; 0 x 0 unless pair-columns
   Matrix energy_joule;               ///< vectors x energy_terms
   std::vector<std::string> energy_terms;  ///< "cells", "row_wires", ...
+  Matrix average_supply_ampere;      ///< vectors x supply_lines(); current out of each line's drivers, mean over all windows; or 0 x 0
+  Matrix peak_supply_ampere;         ///< vectors x supply_lines(); the largest of that current; or 0 x 0
   IntVector held_out;                ///< vectors; 1 = kept out of every fit
 
   Index vectors() const { return codes.rows(); }
+  /// Row wires: those of G+ (rows 0 .. rows-1), then, unless the layout is "single", those of G-.
+  Index supply_lines() const { return tile.weight_layout == WeightLayout::single ? tile.rows : 2 * tile.rows; }
   /// charge_plus - charge_minus, or charge_plus where there is no minus array.
   Matrix differential_coulomb() const;
   /// Errors: bad_data naming the first inconsistent field (shapes, ranges, NaN).

@@ -1,11 +1,31 @@
 #!/usr/bin/env bash
-# Builds and runs the benchmark programs: scripts/bench.sh [circuit] [tilemodel]. One thread; numbers are of this machine.
+# Builds and runs the benchmark programs; each prints one table of figures beside their goals and baselines, and writes it as JSON.
+# Usage: scripts/bench.sh [circuit] [tilemodel] [--quick] [--only GROUP]... [--list] [--json PATH]
+#   --quick   leave out what takes minutes      --only   groups whose name contains GROUP      --json   default build/bench/<name>.json
+# One thread unless a row says otherwise; numbers are of this machine, baselines of the same run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+names=()
+options=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --only | --json) [ $# -ge 2 ] || { echo "bench: $1 needs a value" >&2; exit 2; }
+                     options+=("$1" "$2"); shift ;;
+    -*) options+=("$1") ;;
+    *) names+=("$1") ;;
+  esac
+  shift
+done
+known=(circuit tilemodel)
+[ ${#names[@]} -gt 0 ] || names=("${known[@]}")
+for name in "${names[@]}"; do
+  [[ " ${known[*]} " == *" $name "* ]] || { echo "bench: no figures for \"$name\"; there are: ${known[*]}" >&2; exit 2; }
+done
 scripts/setup.sh build test bench
 cmake --preset bench > /dev/null
-[ $# -gt 0 ] || set -- circuit tilemodel
-for name in "$@"; do
-  cmake --build --preset bench --target "bench_$name"
-  OPENBLAS_NUM_THREADS=1 "build/release/bin/bench_$name"
+for name in "${names[@]}"; do
+  echo "building bench_$name (build/release/bench-build.log)"
+  cmake --build --preset bench --target "bench_$name" > build/release/bench-build.log || { cat build/release/bench-build.log; exit 1; }
+  echo
+  OPENBLAS_NUM_THREADS=1 "build/release/bin/bench_$name" "${options[@]}"
 done

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 
 namespace crosstile::tilemodel {
 
@@ -44,24 +43,24 @@ BinnedLadder::BinnedLadder(const ColumnWire& wire, const Matrix& g, const Column
   padding_ = segments_ * length_ - rows_;
 }
 
-void BinnedLadder::find_active(const int* codes, Scratch& scratch) const {
+void BinnedLadder::find_active(const double* lengths, Scratch& scratch) const {
   scratch.active.clear();
   scratch.segment_begin.assign(1, 0);
   for (Index s = 0; s < segments_; ++s) {
     const Index begin = std::max<Index>(0, s * length_ - padding_);
     for (Index i = begin; i < (s + 1) * length_ - padding_; ++i)
-      if (codes[i] != 0) scratch.active.push_back(i);
+      if (lengths[i] != 0.0) scratch.active.push_back(i);
     scratch.segment_begin.push_back(static_cast<Index>(scratch.active.size()));
   }
 }
 
-void BinnedLadder::fill_shares(const int* codes, int bins, double width, Scratch& scratch) const {
+void BinnedLadder::fill_shares(const double* lengths, int bins, double width, Scratch& scratch) const {
   scratch.share.resize(static_cast<std::size_t>(rows_ * bins));
   for (const Index i : scratch.active) {
-    const double sign = codes[i] < 0 ? -1.0 : 1.0;
+    const double sign = lengths[i] < 0.0 ? -1.0 : 1.0;
     for (int b = 0; b < bins; ++b)
       scratch.share[static_cast<std::size_t>(i * bins + b)] =
-          sign * std::clamp(std::abs(codes[i]) / width - b, 0.0, 1.0);
+          sign * std::clamp(std::abs(lengths[i]) / width - b, 0.0, 1.0);
   }
 }
 
@@ -78,22 +77,22 @@ void BinnedLadder::average(const double* panel, int bins, bool absolute, const S
   }
 }
 
-void BinnedLadder::charge(const int* codes, int longest_code, bool signed_drive, double* out,
+void BinnedLadder::charge(const double* lengths, int longest_code, bool signed_drive, double* out,
                           Scratch& scratch) const {
   std::fill(out, out + g_.padded_cols(), 0.0);
-  find_active(codes, scratch);
+  find_active(lengths, scratch);
   if (scratch.active.empty()) return;
-  const int width = (longest_code + time_bins_ - 1) / time_bins_;
-  int longest = 0;
-  for (const Index i : scratch.active) longest = std::max(longest, std::abs(codes[i]));
-  const int used = (longest + width - 1) / width;
+  const int width = bin_width(longest_code);
+  double longest = 0.0;
+  for (const Index i : scratch.active) longest = std::max(longest, std::abs(lengths[i]));
+  const int used = static_cast<int>(std::ceil(longest / width));
   const int bins = (used + kBinBlock - 1) / kBinBlock * kBinBlock;
-  fill_shares(codes, bins, width, scratch);
+  fill_shares(lengths, bins, width, scratch);
   const auto size = static_cast<std::size_t>(segments_ * bins * kPanelCols);
   scratch.conductance.resize(size);
   if (signed_drive) scratch.source.resize(size);
 
-  const double half_ohm = 0.5 * static_cast<double>(length_ - 1) * wire_.cell_ohm;
+  const double half_ohm = half_cells() * wire_.cell_ohm;
   for (Index p = 0; p < g_.count(); ++p) {
     average(g_.panel(p), bins, signed_drive, scratch, scratch.conductance.data());
     if (signed_drive) average(g_.panel(p), bins, false, scratch, scratch.source.data());

@@ -23,12 +23,20 @@ class BinnedLadder {
     std::vector<double> conductance;   // segments x bins x kPanelCols, one panel
     std::vector<double> source;        // the same: signed
   };
-  // codes: rows by position; longest_code: slots of the pass; out: padded_cols, overwritten.
-  void charge(const int* codes, int longest_code, bool signed_drive, double* out, Scratch& scratch) const;
+  // lengths: pulse lengths in code steps, rows by position; longest_code: slots of the pass; out: padded_cols, overwritten.
+  void charge(const double* lengths, int longest_code, bool signed_drive, double* out, Scratch& scratch) const;
+
+  // Geometry, for the gradients.
+  const ColumnWire& wire() const { return wire_; }
+  const Panels& conductances() const { return g_; }
+  Index segments() const { return segments_; }
+  Index segment(Index position) const { return (position + padding_) / length_; }
+  double half_cells() const { return 0.5 * static_cast<double>(length_ - 1); }  // centre to edge of a segment
+  int bin_width(int longest_code) const { return (longest_code + time_bins_ - 1) / time_bins_; }
 
  private:
-  void find_active(const int* codes, Scratch& scratch) const;
-  void fill_shares(const int* codes, int bins, double width, Scratch& scratch) const;
+  void find_active(const double* lengths, Scratch& scratch) const;
+  void fill_shares(const double* lengths, int bins, double width, Scratch& scratch) const;
   void average(const double* panel, int bins, bool absolute, const Scratch& scratch,
                double* conductance) const;
 

@@ -2,41 +2,52 @@
 #include <cmath>
 #include <cstdlib>
 #include <string>
+#include <type_traits>
 
 #include "core/error.hpp"
 #include "tilemodel/model_impl.hpp"
 
 namespace crosstile::tilemodel {
 
-void TileModel::Impl::check_codes(const IntMatrix& codes) const {
+template <typename Codes>
+void TileModel::Impl::check_codes(const Codes& codes) const {
   if (codes.cols() != tile.rows)
     throw Error(ErrorKind::usage, "codes have " + std::to_string(codes.cols()) +
                                       " rows of the tile in each vector; the tile has " +
                                       std::to_string(tile.rows));
   const int limit = passes.max_code();
+  if constexpr (std::is_same_v<Codes, IntMatrix>)
+    if (codes.size() == 0 || (codes.maxCoeff() <= limit && codes.minCoeff() >= -limit)) return;
   for (Index v = 0; v < codes.rows(); ++v)
     for (Index i = 0; i < codes.cols(); ++i)
-      if (codes(v, i) > limit || codes(v, i) < -limit)
+      if (!(codes(v, i) <= limit && codes(v, i) >= -limit))
         throw_out_of_range("code of vector " + std::to_string(v) + ", row " + std::to_string(i), codes(v, i),
                            "allowed: -" + std::to_string(limit) + " to " + std::to_string(limit));
+  if (is_product() || passes.whole_codes()) return;
+  for (Index v = 0; v < codes.rows(); ++v)
+    for (Index i = 0; i < codes.cols(); ++i)
+      if (static_cast<int>(codes(v, i)) != codes(v, i))
+        throw_out_of_range("code of vector " + std::to_string(v) + ", row " + std::to_string(i), codes(v, i),
+                           "allowed with pulse.passes = \"" + std::string(data::to_name(tile.pulse.passes)) +
+                               "\": whole codes");
 }
 
 void TileModel::Impl::prepare(Workspace::Impl& scratch) const {
-  scratch.codes.resize(kBlock, tile.rows);
+  scratch.lengths.resize(kBlock, tile.rows);
   scratch.activity.resize(kBlock);
   for (std::size_t g = 0; g < groups.size(); ++g) {
     const Index cols = groups[g].position.size();
     const Index padded = (cols + kPanelCols - 1) / kPanelCols * kPanelCols;
     GroupScratch& group = scratch.group[g];
-    group.codes.resize(kBlock, tile.rows);
-    group.inputs.resize(kBlock, tile.rows);
+    group.lengths.resize(kBlock, tile.rows);
     group.base.resize(kBlock, padded);
     for (Matrix& feature : group.feature) feature.resize(kBlock, padded);
   }
   if (mesh) mesh->prepare(kBlock, scratch.mesh);
 }
 
-void TileModel::Impl::evaluate(const IntMatrix& codes, Workspace::Impl& scratch, Matrix& charge,
+template <typename Codes>
+void TileModel::Impl::evaluate(const Codes& codes, Workspace::Impl& scratch, Matrix& charge,
                                std::vector<Matrix>* features) const {
   check_codes(codes);
   prepare(scratch);
@@ -62,16 +73,17 @@ void TileModel::Impl::evaluate(const IntMatrix& codes, Workspace::Impl& scratch,
 }
 
 // False when no vector of the block has a pulse in this pass.
-bool TileModel::Impl::load_pass(const IntMatrix& codes, Index first, Index count,
+template <typename Codes>
+bool TileModel::Impl::load_pass(const Codes& codes, Index first, Index count,
                                 const PassTable::Entry* pass, Workspace::Impl& scratch) const {
   bool any = false;
   const double largest = pass ? pass->longest_code - 1 : passes.max_code();
   for (Index v = 0; v < count; ++v) {
     double sum = 0.0;
     for (Index i = 0; i < tile.rows; ++i) {
-      const int code = codes(first + v, i);
-      const int part = pass ? pass->part[static_cast<std::size_t>(code + passes.max_code())] : code;
-      scratch.codes(v, i) = part;
+      const auto code = codes(first + v, i);
+      const double part = pass ? pass->length(code, passes) : static_cast<double>(code);
+      scratch.lengths(v, i) = part;
       sum += std::abs(part);
     }
     any = any || sum > 0.0;
@@ -81,10 +93,9 @@ bool TileModel::Impl::load_pass(const IntMatrix& codes, Index first, Index count
   for (std::size_t g = 0; g < groups.size(); ++g) {
     GroupScratch& group = scratch.group[g];
     if (groups[g].columns.north)
-      group.codes.topRows(count) = scratch.codes.topRows(count).rowwise().reverse();
+      group.lengths.topRows(count) = scratch.lengths.topRows(count).rowwise().reverse();
     else
-      group.codes.topRows(count) = scratch.codes.topRows(count);
-    group.inputs.topRows(count) = group.codes.topRows(count).cast<double>();
+      group.lengths.topRows(count) = scratch.lengths.topRows(count);
   }
   return true;
 }
@@ -92,18 +103,36 @@ bool TileModel::Impl::load_pass(const IntMatrix& codes, Index first, Index count
 void TileModel::Impl::compute_base(Index count, int longest_code, Workspace::Impl& scratch) const {
   for (std::size_t g = 0; g < groups.size(); ++g) {
     GroupScratch& group = scratch.group[g];
+    group.base.topRows(count).setZero();
     if (const auto* product = std::get_if<Panels>(&groups[g].kernel)) {
-      panel_product(group.inputs, count, *product, group.base);
+      panel_product(group.lengths, count, *product, group.base);
+      continue;
+    }
+    if (groups[g].fast) {
+      const ClosureFast& fast = *groups[g].fast;
+      const ClosureFast::Input input = fast.start(count, longest_code, false, scratch.fast);
+      for (Index v = 0; v < count; ++v) {
+        for (Index i = 0; i < tile.rows; ++i)
+          input.lengths[i] = input.place(static_cast<float>(group.lengths(v, i)));
+        fast.follow(v, count, longest_code, input, scratch.fast);
+      }
+      const float* charge = fast.charges(count, scratch.fast);
+      for (Index v = 0; v < count; ++v)
+        for (Index place = 0; place < fast.padded_cols(); ++place)
+          if (const Index c = fast.columns()[static_cast<std::size_t>(place)]; c >= 0)
+            group.base(v, c) = static_cast<double>(charge[v * fast.padded_cols() + place]);
       continue;
     }
     for (Index v = 0; v < count; ++v) {
-      const int* codes = group.codes.data() + v * tile.rows;
+      const double* lengths = group.lengths.data() + v * tile.rows;
       double* out = group.base.data() + v * group.base.cols();
       if (const auto* ladder = std::get_if<Ladder>(&groups[g].kernel))
-        ladder->charge(codes, passes.signed_drive(), out, scratch.schedule);
+        ladder->charge(lengths, passes.signed_drive(), out, scratch.schedule);
+      else if (const auto* closure = std::get_if<Closure>(&groups[g].kernel))
+        closure->charge(lengths, longest_code, out, scratch.closure);
       else
         std::get<BinnedLadder>(groups[g].kernel)
-            .charge(codes, longest_code, passes.signed_drive(), out, scratch.binned);
+            .charge(lengths, longest_code, passes.signed_drive(), out, scratch.binned);
     }
   }
 }
@@ -131,7 +160,7 @@ void TileModel::Impl::compute_wire_features(Index count, bool all, Workspace::Im
     GroupScratch& group = scratch.group[g];
     Matrix& column_loss = group.feature[kColumnLoss];
     Matrix& squared = group.feature[kColumnLossSquared];
-    panel_product(group.inputs, count, groups[g].used, squared);
+    panel_product(group.lengths, count, groups[g].used, squared);
     const auto lossless = squared.topRows(count).array();
     column_loss.topRows(count) = squared.topRows(count) - group.base.topRows(count);
     group.feature[kColumnLossActivity].topRows(count) =
@@ -142,12 +171,12 @@ void TileModel::Impl::compute_wire_features(Index count, bool all, Workspace::Im
     else
       squared.topRows(count).array() =
           (lossless > 0.0).select(column_loss.topRows(count).array().square() / lossless, 0.0);
-    if (groups[g].row_lost) panel_product(group.inputs, count, *groups[g].row_lost, group.feature[kRowLoss]);
+    if (groups[g].row_lost) panel_product(group.lengths, count, *groups[g].row_lost, group.feature[kRowLoss]);
     loss[g] = &column_loss;
     estimate[g] = &group.feature[kMesh];
   }
   if (mesh && (all || spec.correction.coefficients[kMesh] != 0.0))
-    mesh->evaluate(scratch.codes, count, loss, estimate, scratch.mesh);
+    mesh->evaluate(scratch.lengths, count, loss, estimate, scratch.mesh);
 }
 
 void TileModel::Impl::add_corrected(Index first, Index count, double factor, const Workspace::Impl& scratch,
@@ -179,5 +208,11 @@ void TileModel::Impl::add_features(Index first, Index count, double factor, cons
       }
   }
 }
+
+template void TileModel::Impl::check_codes(const IntMatrix&) const;
+template void TileModel::Impl::check_codes(const Matrix&) const;
+template void TileModel::Impl::evaluate(const IntMatrix&, Workspace::Impl&, Matrix&,
+                                        std::vector<Matrix>*) const;
+template void TileModel::Impl::evaluate(const Matrix&, Workspace::Impl&, Matrix&, std::vector<Matrix>*) const;
 
 }  // namespace crosstile::tilemodel

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 
 namespace crosstile::tilemodel {
 
@@ -68,15 +67,15 @@ double largest_u(const ColumnWire& wire, const Panels& g) {
 
 }  // namespace
 
-void Schedule::start(const int* codes, Index rows) {
+void Schedule::start(const double* lengths, Index rows) {
   active_.clear();
   ends_.clear();
   last_position_ = rows - 1;
   next_end_ = 0;
-  begin_ = 0;
+  begin_ = 0.0;
   for (Index i = 0; i < rows; ++i) {
-    if (codes[i] == 0) continue;
-    active_.push_back({i, std::abs(codes[i]), codes[i] < 0 ? -1.0 : 1.0});
+    if (lengths[i] == 0.0) continue;
+    active_.push_back({i, std::abs(lengths[i]), lengths[i] < 0.0 ? -1.0 : 1.0});
     ends_.push_back(active_.back().length);
   }
   std::sort(ends_.begin(), ends_.end());
@@ -87,7 +86,7 @@ bool Schedule::next(const ColumnWire& wire) {
   rungs_.clear();
   intervals_.clear();
   while (next_end_ < ends_.size() && rungs_.size() < kRungs) {
-    const int end = ends_[next_end_++];
+    const double end = ends_[next_end_++];
     std::erase_if(active_, [end](const Active& a) { return a.length < end; });
     append(wire, end - begin_);
     begin_ = end;
@@ -110,10 +109,10 @@ void Schedule::append(const ColumnWire& wire, double duration) {
 Ladder::Ladder(const ColumnWire& wire, Panels g)
     : wire_(wire), g_(std::move(g)), division_free_(largest_u(wire_, g_) < 1e100) {}
 
-void Ladder::charge(const int* codes, bool signed_drive, double* out, Schedule& schedule) const {
+void Ladder::charge(const double* lengths, bool signed_drive, double* out, Schedule& schedule) const {
   std::fill(out, out + g_.padded_cols(), 0.0);
   const auto panel_charge = signed_drive || !division_free_ ? norton_panel : division_free_panel;
-  schedule.start(codes, g_.rows());
+  schedule.start(lengths, g_.rows());
   while (schedule.next(wire_))
     for (Index p = 0; p < g_.count(); ++p)
       for (const Schedule::Interval& interval : schedule.intervals())

@@ -14,9 +14,12 @@ namespace crosstile::tilemodel {
 // The wire of a bit line.
 struct ColumnWire {
   explicit ColumnWire(const data::TileSpec& tile)
-      : cell_ohm(tile.r_col_ohm), end_ohm(tile.sense_segment * tile.r_col_ohm + tile.r_sense_ohm) {}
+      : cell_ohm(tile.r_col_ohm),
+        end_ohm(tile.sense_segment * tile.r_col_ohm + tile.r_sense_ohm),
+        end_cells(tile.sense_segment) {}
   double cell_ohm;  // between neighbouring cells
   double end_ohm;   // behind the last cell, up to the virtual ground
+  double end_cells;  // how many cells of wire end_ohm holds, besides the sense resistance
 };
 
 // One conducting row of one interval.
@@ -37,8 +40,8 @@ class Schedule {
     double duration;  // code steps
   };
 
-  // Starts over with the pulse codes of one pass (by position).
-  void start(const int* codes, Index rows);
+  // Starts over with the pulse lengths of one pass (code steps, by position; negative: driven negatively).
+  void start(const double* lengths, Index rows);
   // Replaces rungs() and intervals() by the next ones, about kRungs rungs at a time; false when none are
   // left.
   bool next(const ColumnWire& wire);
@@ -49,16 +52,16 @@ class Schedule {
  private:
   struct Active {
     Index position;
-    int length;
+    double length;
     double sign;
   };
   void append(const ColumnWire& wire, double duration);
 
   Index last_position_ = 0;
   std::vector<Active> active_;
-  std::vector<int> ends_;  // distinct pulse ends, ascending
+  std::vector<double> ends_;  // distinct pulse ends, ascending
   std::size_t next_end_ = 0;
-  int begin_ = 0;
+  double begin_ = 0.0;
   std::vector<Rung> rungs_;
   std::vector<Interval> intervals_;
 };
@@ -67,8 +70,8 @@ class Ladder {
  public:
   Ladder(const ColumnWire& wire, Panels g);
 
-  // codes: rows by position; out: padded_cols, overwritten.
-  void charge(const int* codes, bool signed_drive, double* out, Schedule& schedule) const;
+  // lengths: pulse lengths in code steps, rows by position; out: padded_cols, overwritten.
+  void charge(const double* lengths, bool signed_drive, double* out, Schedule& schedule) const;
 
   const Panels& conductances() const { return g_; }
   const ColumnWire& wire() const { return wire_; }

@@ -69,14 +69,14 @@ void MeshEstimate::reference_column(const End& end, const Rung* rungs, Index cou
   for (Index k = 0; k < count; ++k) column[k] = 1.0 - column[k] * scale;
 }
 
-void MeshEstimate::integrate(const int* codes, Index vector, Scratch& scratch) const {
+void MeshEstimate::integrate(const double* lengths, Index vector, Scratch& scratch) const {
   const std::size_t count = ends_.size();
   for (std::size_t e = 0; e < count; ++e) {
     for (std::size_t source = 0; source < count; ++source)
       scratch.side[e].reference[source].row(vector).setZero();
     scratch.side[e].drop.row(vector).setZero();
   }
-  scratch.schedule.start(codes, rows_);
+  scratch.schedule.start(lengths, rows_);
   while (scratch.schedule.next(wire_)) {
     for (const Schedule::Interval& interval : scratch.schedule.intervals()) {
       const Rung* rungs = scratch.schedule.rungs().data() + interval.first;
@@ -99,9 +99,9 @@ void MeshEstimate::integrate(const int* codes, Index vector, Scratch& scratch) c
   }
 }
 
-void MeshEstimate::evaluate(const IntMatrix& codes, Index vectors, const std::array<const Matrix*, 2>& loss,
+void MeshEstimate::evaluate(const Matrix& lengths, Index vectors, const std::array<const Matrix*, 2>& loss,
                             const std::array<Matrix*, 2>& out, Scratch& scratch) const {
-  for (Index v = 0; v < vectors; ++v) integrate(codes.data() + v * codes.cols(), v, scratch);
+  for (Index v = 0; v < vectors; ++v) integrate(lengths.data() + v * lengths.cols(), v, scratch);
   for (std::size_t e = 0; e < ends_.size(); ++e) {
     Side& side = scratch.side[e];
     panel_product(side.drop, vectors, ends_[e].used, side.expected_loss);

@@ -36,9 +36,9 @@ class MeshEstimate {
   };
   void prepare(Index capacity, Scratch& scratch) const;
 
-  // codes: vectors x rows in row order, all >= 0. loss: per sense end, charge of g p without the column wire
+  // lengths: pulse lengths in code steps, vectors x rows in row order, all >= 0. loss: per sense end, charge of g p without the column wire
   // minus the ladder's charge (normalised). out: per sense end, vectors x padded cols.
-  void evaluate(const IntMatrix& codes, Index vectors, const std::array<const Matrix*, 2>& loss,
+  void evaluate(const Matrix& lengths, Index vectors, const std::array<const Matrix*, 2>& loss,
                 const std::array<Matrix*, 2>& out, Scratch& scratch) const;
 
  private:
@@ -50,7 +50,7 @@ class MeshEstimate {
     std::array<Panels, 2> neighbours;  // by source end
   };
   void reference_column(const End& end, const Rung* rungs, Index count, double* column) const;
-  void integrate(const int* codes, Index vector, Scratch& scratch) const;
+  void integrate(const double* lengths, Index vector, Scratch& scratch) const;
 
   ColumnWire wire_;
   Index rows_;

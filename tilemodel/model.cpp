@@ -12,6 +12,10 @@ namespace crosstile::tilemodel {
 
 namespace {
 
+// Fall of the tangent along a column beyond which its squares leave float32 (some 100 ohm with every cell on): such
+// tiles, far outside the closure's validity, take the double-precision kernel.
+constexpr double kLargestFloatRatio = 1e12;
+
 std::vector<ColumnGroup> sense_groups(const data::TileSpec& tile) {
   std::vector<ColumnGroup> groups;
   for (const bool north : {false, true}) {
@@ -46,10 +50,12 @@ std::string objection(Form form, const data::TileSpec& tile) {
     return tile.drive == data::Drive::gated
                ? "form \"effective\" needs a linear drive; the tile is gated"
                : "form \"effective\" needs ohmic cells; the tile's cell law is sinh";
-  if ((form == Form::ladder || form == Form::binned) && tile.drive != data::Drive::gated)
-    return "forms \"ladder\" and \"binned\" need drive \"gated\"; the tile's drive is \"" + drive +
+  if (form != Form::ideal && form != Form::effective && tile.drive != data::Drive::gated)
+    return "forms \"ladder\", \"binned\" and \"closure\" need drive \"gated\"; the tile's drive is \"" + drive +
            (tile.is_linear() ? "\", for which form \"effective\" is exact"
                              : "\" with sinh cells, which load the column when idle");
+  if (form == Form::closure && tile.pulse.sign != data::SignMode::two_phase)
+    return "form \"closure\" needs pulse.sign = \"two-phase\"; with \"bipolar\" use \"ladder\" or \"binned\"";
   return {};
 }
 
@@ -78,21 +84,34 @@ TileModel::Impl::Impl(const ModelSpec& model_spec, const data::TileSpec& tile_sp
   if (spec.form == Form::effective) {
     check_matrix("w_eff_siemens", *w_eff_siemens, tile, true);
     groups.push_back(product_group(*w_eff_siemens));
+    g_scale = Matrix::Ones(tile.rows, tile.cols);
     return;
   }
   if (spec.form == Form::ideal) {
     data::TileSpec no_selector = tile;
     no_selector.selector.r_on_ohm = 0.0;
+    no_selector.selector.kind = data::SelectorKind::resistor;
     groups.push_back(product_group(
         tile.cell.law == data::CellLaw::ohmic ? g_siemens : cell_conductance(no_selector, g_siemens)));
+    if (tile.cell.law == data::CellLaw::ohmic)
+      g_scale = Matrix::Ones(tile.rows, tile.cols);
+    else
+      g_scale = cell_conductance_slope(no_selector, g_siemens);
     return;
   }
   if (spec.form == Form::binned) {
     require_in_range("segments", spec.segments, 1, kMostSegments);
     require_in_range("time_bins", spec.time_bins, 1, kMostTimeBins);
   }
+  if (spec.form == Form::closure) {
+    require_in_range("block_rows", spec.block_rows, 1, kMostBlockRows);
+    require_in_range("closure_bins", spec.closure_bins, 1, kMostClosureBins);
+    require_in_range("references", spec.references, 0, kMostReferences);
+  }
   const Matrix g = cell_conductance(tile, g_siemens);
   const Matrix p = row_wire_factor(tile, g);
+  g_scale = cell_conductance_slope(tile, g_siemens);
+  if (spec.row_wire_factor) g_scale.array() *= p.array();
   const std::vector<ColumnGroup> ends = sense_groups(tile);
   for (const ColumnGroup& end : ends) groups.push_back(wired_group(end, g, p));
   const bool column_wire = tile.r_col_ohm > 0.0 || tile.r_sense_ohm > 0.0;
@@ -104,7 +123,7 @@ Group TileModel::Impl::product_group(const Matrix& weights) const {
   ColumnGroup all{false, std::vector<Index>(static_cast<std::size_t>(tile.cols))};
   std::iota(all.columns.begin(), all.columns.end(), Index{0});
   Panels panels(weights, all.columns);
-  Group group{std::move(all), std::move(panels), {}, std::nullopt, {}};
+  Group group{std::move(all), std::move(panels), std::nullopt, {}, {}, std::nullopt, {}};
   group.position = tile.cols > 1 ? Vector(Vector::LinSpaced(tile.cols, -0.5, 0.5)) : Vector(Vector::Zero(1));
   return group;
 }
@@ -113,10 +132,18 @@ Group TileModel::Impl::wired_group(const ColumnGroup& columns, const Matrix& g, 
   const ColumnWire wire(tile);
   const Matrix used = spec.row_wire_factor ? Matrix(g.cwiseProduct(p)) : g;
   Panels panels(used, columns.columns, columns.north);
-  Group group{columns, Panels(), panels, std::nullopt, Vector(static_cast<Index>(columns.columns.size()))};
+  Group group{columns, Panels(),     std::nullopt, {},
+              panels,  std::nullopt, Vector(static_cast<Index>(columns.columns.size()))};
   if (spec.form == Form::ladder)
     group.kernel.emplace<Ladder>(wire, std::move(panels));
-  else
+  else if (spec.form == Form::closure) {
+    const Closure::Settings settings{spec.block_rows, spec.closure_bins, spec.references};
+    const Closure& closure = group.kernel.emplace<Closure>(wire, used, columns, settings);
+    if (spec.arithmetic == Arithmetic::float32 && closure.largest_ratio() < kLargestFloatRatio) {
+      group.fast.emplace(closure);
+      group.runs = column_runs(group.fast->columns(), columns.columns);
+    }
+  } else
     group.kernel.emplace<BinnedLadder>(wire, used, columns, spec.segments, spec.time_bins);
   if (!tile.ideal_supply()) group.row_lost.emplace(g - g.cwiseProduct(p), columns.columns, columns.north);
   for (Index c = 0; c < group.position.size(); ++c)
@@ -149,7 +176,24 @@ void TileModel::charge(const IntMatrix& codes, Matrix& charge_coulomb) const {
 }
 
 void TileModel::charge(const IntMatrix& codes, Matrix& charge_coulomb, Workspace& workspace) const {
+  if (impl_->is_fast()) return impl_->evaluate_fast(codes, *workspace.impl_, charge_coulomb);
   impl_->evaluate(codes, *workspace.impl_, charge_coulomb, nullptr);
+}
+
+void TileModel::charge(const IntMatrix& codes, MatrixF& charge_coulomb, Workspace& workspace) const {
+  if (impl_->is_fast()) return impl_->evaluate_fast(codes, *workspace.impl_, charge_coulomb);
+  impl_->evaluate(codes, *workspace.impl_, workspace.impl_->charge, nullptr);
+  charge_coulomb = workspace.impl_->charge.cast<float>();
+}
+
+void TileModel::charge_continuous(const Matrix& codes, Matrix& charge_coulomb, Workspace& workspace) const {
+  if (impl_->is_fast()) return impl_->evaluate_fast(codes, *workspace.impl_, charge_coulomb);
+  impl_->evaluate(codes, *workspace.impl_, charge_coulomb, nullptr);
+}
+
+void TileModel::gradient(const Matrix& codes, const Matrix& charge_gradient, Gradient& out,
+                         Workspace& workspace) const {
+  impl_->gradient(codes, charge_gradient, *workspace.impl_, out);
 }
 
 void TileModel::base_and_features(const IntMatrix& codes, Matrix& base_coulomb,

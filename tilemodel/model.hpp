@@ -16,18 +16,29 @@ enum class Form {
   ideal,      ///< Q = V_read t_lsb G^T k: no wires, no selector
   effective,  ///< Q = W_eff^T t: exact for linear drives, W_eff given by the circuit
   ladder,     ///< exact column ladder per row and pulse end (gated drive, ideal supply)
-  binned      ///< the ladder with rows joined to segments and pulse ends to time bins
+  binned,     ///< the ladder with rows joined to segments and pulse ends to time bins
+  closure     ///< the ladder around reference columns, coarsened in each column's difference to them
 };
+
+/// Number type of the kernel of form closure: float32 is the fast one, float64 the reference for it (and stands in where
+/// a column is dead at its far end and float32 would overflow). The other forms compute in double precision.
+enum class Arithmetic { float32, float64 };
 
 }  // namespace crosstile::tilemodel
 
 /// Lets data::Config read a form by name (choice_of).
 template <>
 struct crosstile::data::EnumNames<crosstile::tilemodel::Form> {
-  static constexpr std::array<EnumName<tilemodel::Form>, 4> value{{{tilemodel::Form::ideal, "ideal"},
+  static constexpr std::array<EnumName<tilemodel::Form>, 5> value{{{tilemodel::Form::ideal, "ideal"},
                                                                    {tilemodel::Form::effective, "effective"},
                                                                    {tilemodel::Form::ladder, "ladder"},
-                                                                   {tilemodel::Form::binned, "binned"}}};
+                                                                   {tilemodel::Form::binned, "binned"},
+                                                                   {tilemodel::Form::closure, "closure"}}};
+};
+template <>
+struct crosstile::data::EnumNames<crosstile::tilemodel::Arithmetic> {
+  static constexpr std::array<EnumName<tilemodel::Arithmetic>, 2> value{
+      {{tilemodel::Arithmetic::float32, "float32"}, {tilemodel::Arithmetic::float64, "float64"}}};
 };
 
 namespace crosstile::tilemodel {
@@ -61,6 +72,9 @@ inline constexpr Index kFeatureCount = static_cast<Index>(kFeatureNames.size());
 
 inline constexpr int kMostSegments = 16384;
 inline constexpr int kMostTimeBins = 65536;
+inline constexpr int kMostBlockRows = 1024;
+inline constexpr int kMostClosureBins = 8;
+inline constexpr int kMostReferences = 64;
 
 struct ModelSpec {
   Form form = Form::ladder;
@@ -68,12 +82,28 @@ struct ModelSpec {
   int segments = 8;
   /// binned: at most so many time bins a pass, of ceil(slots / time_bins) codes each; 1 .. kMostTimeBins
   int time_bins = 8;
-  /// ladder, binned: multiply G by the ohmic drop along the row wire with columns grounded ("ladder p")
+  /// closure: rows a block; 1 .. kMostBlockRows
+  int block_rows = 32;
+  /// closure: bins of time a pass for the difference to the reference columns; 1 .. kMostClosureBins
+  int closure_bins = 1;
+  /// closure: reference columns of one sense end, found by clustering; 0 chooses, .. kMostReferences
+  int references = 0;
+  /// closure: kernel
+  Arithmetic arithmetic = Arithmetic::float32;
+  /// ladder, binned, closure: multiply G by the ohmic drop along the row wire with columns grounded ("ladder p")
   bool row_wire_factor = true;
   Correction correction;
 };
 
-/// Scratch memory of TileModel::charge. Grows to what the largest batch needs and is then reused without
+/// Derivatives of a loss; what it means by shape and unit: TileModel::gradient.
+struct Gradient {
+  Matrix codes;       ///< vectors x rows; by the pulse lengths, per code step
+  Matrix g_siemens;   ///< rows x cols, summed over the batch; form effective: by the effective matrix
+  double r_col_ohm = 0.0;    ///< by the column wire, with the wire behind the last cell; 0 for products
+  double r_sense_ohm = 0.0;  ///< by the sense resistance; 0 for products
+};
+
+/// Scratch memory of TileModel. Grows to what the largest batch needs and is then reused without
 /// allocation. One per thread.
 class Workspace {
  public:
@@ -93,7 +123,7 @@ class Workspace {
 class TileModel {
  public:
   /// g_siemens: rows x cols of the tile, finite and >= 0; with drive bipolar (form ideal) it is G+ - G- and
-  /// may be negative. Forms ladder and binned take a gated tile. A sinh cell enters with its conductance at
+  /// may be negative. Forms ladder, binned and closure take a gated tile, closure with two-phase signs. A sinh cell enters with its conductance at
   /// V_read, a selector in series with it. Errors: usage (shape, range, form that does not fit the drive).
   TileModel(const ModelSpec& spec, const data::TileSpec& tile, const Matrix& g_siemens);
   /// Form effective. w_eff_siemens: rows x cols; charge_j = v_read sum_i w_ij t_i with signed pulse lengths
@@ -112,6 +142,21 @@ class TileModel {
   /// The same with the caller's scratch memory: no allocation once the workspace has seen a batch of this
   /// size.
   void charge(const IntMatrix& codes, Matrix& charge_coulomb, Workspace& workspace) const;
+  /// The same, rounded to float32; form closure with arithmetic float32 gets there without a detour.
+  void charge(const IntMatrix& codes, MatrixF& charge_coulomb, Workspace& workspace) const;
+
+  /// The same for pulse lengths that need not be whole codes: signed, in code steps, |code| up to the DAC's largest
+  /// code. Errors: also usage when a code is not whole and one product takes several passes a sign.
+  void charge_continuous(const Matrix& codes, Matrix& charge_coulomb, Workspace& workspace) const;
+
+  /// Vector-Jacobian product: charge_gradient (vectors x cols) is the derivative of a loss by the charges (per
+  /// coulomb); out is resized and overwritten. Exact for the model's own charge, with two things held: reference
+  /// columns (closure) and the row-wire factor. At a pulse length where the charge has a kink (pulses that end
+  /// together, bin edges, 0) the mean of both one-sided derivatives. Where one product takes several passes a sign,
+  /// each pass takes the share of a code's change that it has of the largest code (straight through).
+  /// Errors: usage (shape, range; a model with a correction).
+  void gradient(const Matrix& codes, const Matrix& charge_gradient, Gradient& out,
+                Workspace& workspace) const;
 
   /// Charge without the correction, and the correction's features: kFeatureCount matrices, vectors x cols,
   /// coulomb, all passes combined. A feature that does not apply to the form or tile is zero.

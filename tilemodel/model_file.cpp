@@ -60,6 +60,18 @@ Correction read_correction(const data::Hdf5Reader& file, const std::filesystem::
   return correction;
 }
 
+// Files written before form closure existed do not have these.
+void read_closure(const data::Hdf5Reader& file, const std::filesystem::path& path, ModelSpec& spec) {
+  if (!file.has("block_rows")) return;
+  spec.block_rows = static_cast<int>(whole_number(file, path, "block_rows", 1, kMostBlockRows));
+  spec.closure_bins = static_cast<int>(whole_number(file, path, "closure_bins", 1, kMostClosureBins));
+  spec.references = static_cast<int>(whole_number(file, path, "references", 0, kMostReferences));
+  const std::string arithmetic = file.text("arithmetic");
+  const auto known = data::from_name<Arithmetic>(arithmetic);
+  if (!known) fail(path, "arithmetic = \"" + arithmetic + "\" is not known");
+  spec.arithmetic = *known;
+}
+
 std::vector<ParameterRange> read_validity(const data::Hdf5Reader& file, const std::filesystem::path& path) {
   const Matrix bounds = file.matrix("validity");
   const std::string names = file.text("validity_names");
@@ -86,6 +98,10 @@ void write_model(const std::filesystem::path& path, const ModelSpec& spec, const
   file.text("form", std::string(form_name(spec.form)));
   file.number("segments", spec.segments);
   file.number("time_bins", spec.time_bins);
+  file.number("block_rows", spec.block_rows);
+  file.number("closure_bins", spec.closure_bins);
+  file.number("references", spec.references);
+  file.text("arithmetic", std::string(data::to_name(spec.arithmetic)));
   file.number("row_wire_factor", spec.row_wire_factor ? 1.0 : 0.0);
   file.text("tile", data::tile_to_toml(tile));
   file.text("features", joined_feature_names());
@@ -123,6 +139,7 @@ ModelFile read_model(const std::filesystem::path& path) {
   model.spec.form = *known;
   model.spec.segments = static_cast<int>(whole_number(file, path, "segments", 1, kMostSegments));
   model.spec.time_bins = static_cast<int>(whole_number(file, path, "time_bins", 1, kMostTimeBins));
+  read_closure(file, path, model.spec);
   model.spec.row_wire_factor = whole_number(file, path, "row_wire_factor", 0, 1) == 1;
   model.spec.correction = read_correction(file, path);
   try {

@@ -8,7 +8,10 @@
 #include <vector>
 
 #include "tilemodel/binned.hpp"
+#include "tilemodel/closure.hpp"
+#include "tilemodel/closure_fast.hpp"
 #include "tilemodel/ladder.hpp"
+#include "tilemodel/ladder_gradient.hpp"
 #include "tilemodel/mesh_estimate.hpp"
 #include "tilemodel/model.hpp"
 #include "tilemodel/panels.hpp"
@@ -19,6 +22,10 @@ namespace crosstile::tilemodel {
 // Vectors that go through together: enough to reuse a panel from cache, few enough for the features of a
 // block to stay in it too.
 inline constexpr Index kBlock = 32;
+// The same for the float32 closure, whose panels and inputs share the second-level cache.
+inline constexpr Index kFastBlock = 128;
+// Its gradient keeps a number for every vector, block and column of a panel besides.
+inline constexpr Index kGradientBlock = 64;
 
 enum Feature : std::size_t {
   kCharge,
@@ -31,29 +38,49 @@ enum Feature : std::size_t {
   kMesh
 };
 
+// Columns of the tile at neighbouring places of a kernel's result, `step` columns apart.
+struct ColumnRun {
+  Index place, column, count, step;
+};
+// places: index into columns by place, -1 where there is none.
+std::vector<ColumnRun> column_runs(const std::vector<Index>& places, const std::vector<Index>& columns);
+
 // One sense end of the tile; forms without wires have a single group of all columns.
 struct Group {
   ColumnGroup columns;
-  std::variant<Panels, Ladder, BinnedLadder> kernel;
+  std::variant<Panels, Ladder, BinnedLadder, Closure> kernel;
+  std::optional<ClosureFast> fast;  // of a closure in float32
+  std::vector<ColumnRun> runs;      // columns of its result
   Panels used;  // conductances without the column wire, for the column loss; empty for products
   std::optional<Panels> row_lost;  // g (1 - p)
   Vector position;                 // cols of the group: place along the tile, -1/2 .. 1/2
 };
 
 struct GroupScratch {
-  IntMatrix codes;  // block x rows by position
-  Matrix inputs;    // the same as numbers
-  Matrix base;      // block x padded cols, as everything below
+  Matrix lengths;  // block x rows by position; signed with signed drive or for products
+  Matrix base;     // block x padded cols, as everything below
   std::array<Matrix, kFeatureCount> feature;
+};
+
+struct GradientScratch {
+  LadderGradientScratch ladder;
+  Vector charge;   // columns of a group
+  Vector lengths;  // by position
+  Matrix g;        // by position x columns of a group
 };
 
 struct Workspace::Impl {
   std::array<GroupScratch, 2> group;
-  IntMatrix codes;  // block x rows, row order, one pass
+  Matrix lengths;   // block x rows, row order, one pass
   Vector activity;  // block
   Schedule schedule;
   BinnedLadder::Scratch binned;
   MeshEstimate::Scratch mesh;
+  Closure::Scratch closure;
+  ClosureFast::Scratch fast;
+  ClosureFast::GradientScratch fast_gradient;
+  Matrix charge;
+  GradientScratch gradient;
 };
 
 struct TileModel::Impl {
@@ -63,12 +90,27 @@ struct TileModel::Impl {
   bool is_product() const { return spec.form == Form::ideal || spec.form == Form::effective; }
   Group product_group(const Matrix& weights) const;
   Group wired_group(const ColumnGroup& columns, const Matrix& g, const Matrix& p) const;
-  void check_codes(const IntMatrix& codes) const;
+  template <typename Codes>
+  void check_codes(const Codes& codes) const;
   void prepare(Workspace::Impl& scratch) const;
 
-  void evaluate(const IntMatrix& codes, Workspace::Impl& scratch, Matrix& charge,
+  // Codes: IntMatrix or Matrix.
+  template <typename Codes>
+  void evaluate(const Codes& codes, Workspace::Impl& scratch, Matrix& charge,
                 std::vector<Matrix>* features) const;
-  bool load_pass(const IntMatrix& codes, Index first, Index count, const PassTable::Entry* pass,
+  void gradient(const Matrix& codes, const Matrix& charge_gradient, Workspace::Impl& scratch,
+                Gradient& out) const;
+  void gradient_fast(const Matrix& codes, const Matrix& charge_gradient, Workspace::Impl& scratch,
+                     Gradient& out) const;
+  void add_by_g(const Group& group, const ClosureFast::GradientScratch& scratch, Matrix& by_g) const;
+  void add_gradient(std::size_t group, const Matrix& codes, Index vector, const PassTable::Entry* pass,
+                    const Matrix& charge_gradient, Workspace::Impl& scratch, Gradient& out) const;
+  // Form closure in float32 without a correction. Charge: Matrix or MatrixF.
+  template <typename Codes, typename Charge>
+  void evaluate_fast(const Codes& codes, Workspace::Impl& scratch, Charge& charge) const;
+  bool is_fast() const;
+  template <typename Codes>
+  bool load_pass(const Codes& codes, Index first, Index count, const PassTable::Entry* pass,
                  Workspace::Impl& scratch) const;
   void compute_base(Index count, int longest_code, Workspace::Impl& scratch) const;
   void compute_features(Index count, bool all, Workspace::Impl& scratch) const;
@@ -82,6 +124,7 @@ struct TileModel::Impl {
   data::TileSpec tile;
   PassTable passes;
   std::vector<Group> groups;
+  Matrix g_scale;  // rows x cols: derivative of the conductance the kernel uses by the device's
   std::optional<MeshEstimate> mesh;
 };
 

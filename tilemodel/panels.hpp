@@ -20,6 +20,9 @@ class Panels {
   Index cols() const { return cols_; }
   Index padded_cols() const { return count_ * kPanelCols; }
   const double* panel(Index p) const { return data_.data() + p * rows_ * kPanelCols; }
+  double operator()(Index row, Index col) const {
+    return panel(col / kPanelCols)[row * kPanelCols + col % kPanelCols];
+  }
 
  private:
   Index rows_ = 0;

@@ -1,6 +1,7 @@
 #include "tilemodel/pass_table.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "data/pulse.hpp"
 
@@ -22,6 +23,14 @@ PassTable::PassTable(const data::TileSpec& tile)
       entry->part[static_cast<std::size_t>(code + max_code_)] = pass.codes[0];
     }
   }
+  whole_codes_ = std::all_of(passes_.begin(), passes_.end(),
+                             [](const Entry& e) { return std::abs(e.weight) == 1.0; });
+}
+
+double PassTable::Entry::length(double code, const PassTable& table) const {
+  if (!table.whole_codes()) return length(static_cast<int>(code), table);
+  if (table.signed_drive()) return code;
+  return std::max(0.0, weight > 0.0 ? code : -code);
 }
 
 }  // namespace crosstile::tilemodel

@@ -17,16 +17,35 @@ class PassTable {
     double weight = 1.0;    // of the pass in the product's charge
     int longest_code = 0;   // slots of the window; the largest code is one less
     std::vector<int> part;  // by code + max_code
+
+    // Pulse length of this pass for a signed pulse length; whole codes, or any where one pass holds a whole code.
+    double length(int code, const PassTable& table) const {
+      return part[static_cast<std::size_t>(code + table.max_code())];
+    }
+    double length(double code, const PassTable& table) const;
+    // Its derivative; at 0 the mean of both sides, to go with the derivative of a growing pulse.
+    double slope(double code, const PassTable& table) const;
   };
   const std::vector<Entry>& passes() const { return passes_; }
   int max_code() const { return max_code_; }
   // Rows are driven with the sign of their code within one window.
   bool signed_drive() const { return signed_drive_; }
+  // One pass holds all bits of a code of its sign.
+  bool whole_codes() const { return whole_codes_; }
 
  private:
   int max_code_;
   bool signed_drive_;
+  bool whole_codes_ = false;
   std::vector<Entry> passes_;
 };
+
+inline double PassTable::Entry::slope(double code, const PassTable& table) const {
+  const double share = static_cast<double>(longest_code - 1) / table.max_code();
+  if (table.signed_drive()) return share;
+  const double sign = weight > 0.0 ? 1.0 : -1.0;
+  const double along = sign * code;
+  return along > 0.0 ? sign * share : along < 0.0 ? 0.0 : 0.5 * sign * share;
+}
 
 }  // namespace crosstile::tilemodel

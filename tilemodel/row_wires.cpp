@@ -1,10 +1,15 @@
 #include "tilemodel/row_wires.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "device/cell.hpp"
 
 namespace crosstile::tilemodel {
 
 namespace {
+
+constexpr double kSmallestConductance = 1e-15;  // siemens; stands for 0 where a ratio to G is needed
 
 // Conductances seen from the nodes of one row wire. Behind a wire, a conductance y appears as y / (1 + r y):
 // no division by r, so r = 0 is an ordinary value, and nothing overflows.
@@ -59,6 +64,18 @@ Matrix cell_conductance(const data::TileSpec& tile, const Matrix& g_siemens) {
   return g_siemens.unaryExpr([&tile](double g) {
     return device::cell_point(tile.cell, tile.selector, g, tile.v_read_volt).current_ampere /
            tile.v_read_volt;
+  });
+}
+
+Matrix cell_conductance_slope(const data::TileSpec& tile, const Matrix& g_siemens) {
+  // di/dG = (i / G) (di/dv) / (slope of the device alone); at G = 0 the limit.
+  return g_siemens.unaryExpr([&tile](double value) {
+    const double g = std::max(value, kSmallestConductance);
+    const device::CellPoint point = device::cell_point(tile.cell, tile.selector, g, tile.v_read_volt);
+    const double device_slope = tile.cell.law == data::CellLaw::ohmic
+                                    ? g
+                                    : std::hypot(g, point.current_ampere / tile.cell.v_h_volt);
+    return point.current_ampere / g * point.conductance_siemens / device_slope / tile.v_read_volt;
   });
 }
 

@@ -11,6 +11,9 @@ namespace crosstile::tilemodel {
 /// series at v_read. Ohmic: g / (1 + g r_on). Shape of g_siemens.
 Matrix cell_conductance(const data::TileSpec& tile, const Matrix& g_siemens);
 
+/// Its derivative by the device's low-field conductance, no unit.
+Matrix cell_conductance_slope(const data::TileSpec& tile, const Matrix& g_siemens);
+
 /// p_ij = voltage of row node (i, j) over the row's drive voltage, columns grounded; g_siemens: rows x cols
 /// of cell_conductance. 0 < p <= 1; exactly 1 when r_row = r_driver = 0. docs/theory.md, "Row wires".
 Matrix row_wire_factor(const data::TileSpec& tile, const Matrix& g_siemens);

@@ -87,6 +87,25 @@ data::LabelledImages load(const std::filesystem::path& images, const std::filesy
   return data::read_labelled_images(images, labels);
 }
 
+// The images of [reference], as far as its choices depend on any.
+LayerImages layer_images(const PipelineConfig& config) {
+  const LayerOptions& layer = config.layer;
+  LayerImages out;
+  if (!layer.needs_images()) return out;
+  const bool train = layer.images == ImageSet::train;
+  const auto& file = train ? config.data.train_images : config.data.test_images;
+  const auto all = load(file, train ? config.data.train_labels : config.data.test_labels).inputs;
+  const Index last = layer.first_image + config.draw.vectors;
+  if (last > all.rows())
+    throw Error(ErrorKind::usage, "reference.first_image + reference.vectors = " + std::to_string(last) + " is not allowed; " +
+                                      file.string() + " holds " + std::to_string(all.rows()) + " images");
+  out.images = all.middleRows(layer.first_image, config.draw.vectors);
+  if (layer.layer == 0) return out;
+  const auto training = load(config.data.train_images, config.data.train_labels).inputs;
+  out.calibration = training.topRows(std::min<Index>(config.evaluation.calibration_images, training.rows()));
+  return out;
+}
+
 void stage_train(Run& run, const data::LabelledImages& train, const data::LabelledImages& test) {
   if (run.done({kNetwork, kTraining})) return;
   const auto state = train_network(run.config, train, run.folder.path("work/training"), run.progress);
@@ -114,8 +133,10 @@ void stage_train(Run& run, const data::LabelledImages& train, const data::Labell
 
 void stage_reference(Run& run) {
   if (run.done({kReference})) return;
+  PipelineConfig config = run.config;
+  if (config.layer.network_file.empty()) config.layer.network_file = run.path(kNetwork);
   data::write_reference_set(run.path(kReference),
-                            generate_reference(run.config, run.folder.path("work/reference"), run.progress));
+                            generate_reference(config, run.folder.path("work/reference"), run.progress));
   run.finish_stage({kReference});
 }
 
@@ -447,11 +468,25 @@ nn::TrainState train_network(const PipelineConfig& config, const data::LabelledI
   return state;
 }
 
+data::ReferenceSet reference_inputs(const PipelineConfig& config) {
+  const LayerOptions& layer = config.layer;
+  data::ReferenceSet inputs;
+  if (!layer.weights && !layer.activations) {
+    inputs = circuit::draw_reference_inputs(config.tile, config.draw, config.seed);
+  } else {
+    std::optional<nn::Network> network;
+    layer.require_network_file();
+    if (layer.needs_network()) network = nn::read_network(layer.network_file);
+    const LayerImages images = layer_images(config);
+    inputs = layer_reference_inputs(config.tile, config.draw, layer, network ? &*network : nullptr, images, config.seed);
+  }
+  inputs.config_toml = config.toml;
+  return inputs;
+}
+
 data::ReferenceSet generate_reference(const PipelineConfig& config, const std::filesystem::path& work,
                                       const Progress& progress) {
-  data::ReferenceSet inputs = circuit::draw_reference_inputs(config.tile, config.draw, config.seed);
-  inputs.config_toml = config.toml;
-  return circuit::run_reference(std::move(inputs), config.reference, work, progress);
+  return circuit::run_reference(reference_inputs(config), config.reference, work, progress);
 }
 
 ModelFactory model_factory(const tilemodel::ModelSpec& spec) {

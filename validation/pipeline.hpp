@@ -16,6 +16,7 @@
 #include "nn/nn.hpp"
 #include "tilemodel/tilemodel.hpp"
 #include "validation/compare.hpp"
+#include "validation/pipeline_reference.hpp"
 
 namespace crosstile::validation {
 
@@ -51,6 +52,7 @@ struct PipelineConfig {
   nn::NetworkSpec network;
   nn::TrainOptions training;
   circuit::DrawOptions draw;
+  LayerOptions layer;  ///< [reference]: weights and inputs that are not drawn
   circuit::ReferenceOptions reference;
   tilemodel::ModelSpec model;
   bool fit_correction = true;
@@ -69,6 +71,9 @@ std::string pipeline_template();
 /// Stages, as the commands of the program use them alone. `work` is a folder for checkpoints and shards.
 nn::TrainState train_network(const PipelineConfig& config, const data::LabelledImages& images,
                              const std::filesystem::path& work, const Progress& progress = {});
+/// What generate_reference asks the circuit; reads network and images where the configuration wants real
+/// ones. Errors: usage, io, bad_data.
+data::ReferenceSet reference_inputs(const PipelineConfig& config);
 data::ReferenceSet generate_reference(const PipelineConfig& config, const std::filesystem::path& work,
                                       const Progress& progress = {});
 /// Model of an array for any form: for `effective` the matrix comes from the circuit.

@@ -14,6 +14,12 @@ Index whole(data::Config& config, const std::string& key, Index fallback, std::i
   return static_cast<Index>(config.integer(key, fallback, low, high));
 }
 
+std::string shown(double value) {
+  std::ostringstream out;
+  out << value;
+  return out.str();
+}
+
 void read_data(data::Config& config, DataFiles& files) {
   files.train_images = config.text("data.train_images", files.train_images.string());
   files.train_labels = config.text("data.train_labels", files.train_labels.string());
@@ -40,12 +46,33 @@ void read_network(data::Config& config, nn::NetworkSpec& network, nn::TrainOptio
       static_cast<int>(config.integer("training.max_shift_pixels", training.max_shift_pixels, 0, 8));
 }
 
-void read_reference(data::Config& config, circuit::DrawOptions& draw, circuit::ReferenceOptions& reference) {
-  reference.method = config.choice("reference.method", reference.method, {"charge", "transient"});
-  draw.draws = whole(config, "reference.draws", draw.draws, 1, 1000);
-  draw.vectors = whole(config, "reference.vectors", draw.vectors, 1, 10'000'000);
-  draw.held_out_share = config.number("reference.held_out_share", draw.held_out_share, 0.0, 0.95);
+void read_weights(data::Config& config, circuit::DrawOptions& draw, LayerOptions& layer) {
+  std::vector<std::string> names{"network"};
+  for (const auto& entry : data::EnumNames<circuit::WeightDistribution>::value)
+    names.emplace_back(entry.name);
+  const auto weights = config.choice("reference.weights", std::string(data::to_name(draw.weights)), names);
+  layer.weights = weights == "network";
+  draw.weights = data::from_name<circuit::WeightDistribution>(weights).value_or(draw.weights);
   draw.weight_clip = config.number("reference.weight_clip", draw.weight_clip, 0.1, 100.0);
+  draw.lognormal_sigma = config.number("reference.lognormal_sigma", draw.lognormal_sigma, 0.0, 10.0);
+  draw.bimodal_spread = config.number("reference.bimodal_spread", draw.bimodal_spread, 0.0, 1.0);
+  draw.correlated_share = config.number("reference.correlated_share", draw.correlated_share, 0.0, 1.0);
+  draw.row_share = config.number("reference.row_share", draw.row_share, 0.0, 1.0);
+  draw.column_share = config.number("reference.column_share", draw.column_share, 0.0, 1.0);
+  const double shares = draw.correlated_share + draw.row_share + draw.column_share;
+  if (shares > 1.0 + 1e-9)
+    config.mistake("reference.correlated_share",
+                   "together with row_share and column_share at most 1; here they are " + shown(shares) +
+                       " of the variance");
+  draw.correlation_length_rows =
+      config.number("reference.correlation_length_rows", draw.correlation_length_rows, 0.0, 1e6);
+  draw.correlation_length_cols =
+      config.number("reference.correlation_length_cols", draw.correlation_length_cols, 0.0, 1e6);
+}
+
+void read_inputs(data::Config& config, circuit::DrawOptions& draw, LayerOptions& layer) {
+  layer.activations = config.choice("reference.inputs", "drawn", {"drawn", "activations"}) == "activations";
+  draw.inputs = config.choice_of<circuit::InputDistribution>("reference.input_distribution", draw.inputs);
   draw.scale_low = config.number("reference.scale_low", draw.scale_low, 0.0, 10.0);
   draw.scale_high = config.number("reference.scale_high", draw.scale_high, 0.0, 10.0);
   draw.density_low = config.number("reference.density_low", draw.density_low, 0.0, 1.0);
@@ -55,6 +82,35 @@ void read_reference(data::Config& config, circuit::DrawOptions& draw, circuit::R
   if (draw.density_high < draw.density_low)
     config.mistake("reference.density_high", "must not be below reference.density_low");
   draw.signed_inputs = config.boolean("reference.signed_inputs", draw.signed_inputs);
+}
+
+void read_layer(data::Config& config, const data::TileSpec& tile, LayerOptions& layer) {
+  layer.network_file = config.text("reference.network_file", layer.network_file.string());
+  layer.layer = whole(config, "reference.network_layer", layer.layer, 0, 1000);
+  layer.rows = config.choice_of<RowChoice>("reference.network_rows", layer.rows);
+  layer.tile_row = whole(config, "reference.network_tile_row", layer.tile_row, -1, 10000);
+  layer.images = config.choice_of<ImageSet>("reference.images", layer.images);
+  layer.first_image = whole(config, "reference.first_image", layer.first_image, 0, 1'000'000'000);
+  if (layer.weights && tile.weight_layout == data::WeightLayout::single)
+    config.mistake(
+        "reference.weights",
+        "\"network\" needs G+ and G- for every weight; tile.weight_layout = \"single\" has one conductance");
+}
+
+void read_reference(data::Config& config, PipelineConfig& run) {
+  auto& draw = run.draw;
+  auto& reference = run.reference;
+  reference.method = config.choice("reference.method", reference.method, {"charge", "transient"});
+  draw.draws = whole(config, "reference.draws", draw.draws, 1, 1000);
+  draw.vectors = whole(config, "reference.vectors", draw.vectors, 1, 10'000'000);
+  draw.held_out_share = config.number("reference.held_out_share", draw.held_out_share, 0.0, 0.95);
+  draw.held_out_draws = whole(config, "reference.held_out_draws", draw.held_out_draws, 0, 999);
+  read_weights(config, draw, run.layer);
+  read_inputs(config, draw, run.layer);
+  read_layer(config, run.tile, run.layer);
+  if (!run.layer.weights && draw.held_out_draws >= draw.draws)
+    config.mistake("reference.held_out_draws",
+                   "must be below reference.draws; no weights would be left for the fit");
   reference.vectors_per_shard =
       whole(config, "reference.vectors_per_shard", reference.vectors_per_shard, 1, 1'000'000);
   auto& transient = reference.transient;
@@ -167,20 +223,54 @@ void write_training(Toml& toml, const PipelineConfig& run) {
   toml.integer("max_shift_pixels", run.training.max_shift_pixels, "images are moved by up to so many pixels");
 }
 
+void write_weights(Toml& toml, const circuit::DrawOptions& draw, const LayerOptions& layer) {
+  toml.quoted("weights", layer.weights ? "network" : std::string(data::to_name(draw.weights)),
+              "normal, uniform, lognormal, bimodal, or those of a trained network's layer: network");
+  toml.number("weight_clip", draw.weight_clip, "normal, lognormal: |w| of this many units has g_max");
+  toml.number("lognormal_sigma", draw.lognormal_sigma, "lognormal: |w| = exp(sigma z)");
+  toml.number("bimodal_spread", draw.bimodal_spread,
+              "bimodal: |w| = 1 - spread |normal|; 0: only two values");
+  toml.number("correlated_share", draw.correlated_share, "of the variance: correlated from cell to cell ...");
+  toml.number("correlation_length_rows", draw.correlation_length_rows,
+              "... as exp(-distance / length), in cells down a bit line ...");
+  toml.number("correlation_length_cols", draw.correlation_length_cols, "... and in cells along a word line");
+  toml.number("row_share", draw.row_share, "of the variance: common to a row");
+  toml.number("column_share", draw.column_share, "of the variance: common to a column");
+}
+
+void write_inputs(Toml& toml, const circuit::DrawOptions& draw, const LayerOptions& layer) {
+  toml.quoted("inputs", layer.activations ? "activations" : "drawn",
+              "drawn, or activations of the images of [data]");
+  toml.quoted("input_distribution", std::string(data::to_name(draw.inputs)),
+              "drawn: half-normal, uniform, constant");
+  toml.number("scale_low", draw.scale_low, "drawn: x = scale * draw, scale uniform per vector from here ...");
+  toml.number("scale_high", draw.scale_high, "... to here");
+  toml.number("density_low", draw.density_low,
+              "drawn: share of rows that are not 0, uniform per vector from here ...");
+  toml.number("density_high", draw.density_high, "... to here");
+  toml.flag("signed_inputs", draw.signed_inputs, "drawn: half of the inputs negative");
+  toml.quoted(
+      "network_file", layer.network_file.string(),
+      "weights network, activations of a hidden layer: from `train`; empty in `run`: the network of the run");
+  toml.integer("network_layer", layer.layer, "0: the first");
+  toml.quoted("network_rows", std::string(data::to_name(layer.rows)),
+              "block (consecutive inputs of the layer), or active (those with the largest mean)");
+  toml.integer("network_tile_row", layer.tile_row, "which block; -1: the one with the largest mean");
+  toml.quoted("images", std::string(data::to_name(layer.images)), "test, train");
+  toml.integer("first_image", layer.first_image, "activations: vector k is image first_image + k");
+}
+
 void write_reference(Toml& toml, const PipelineConfig& run) {
   const auto& draw = run.draw;
   toml.table("reference", "what the full circuit is asked, for the fit of the fast model");
   toml.quoted("method", run.reference.method, "charge (event-driven) or transient (SUNDIALS)");
-  toml.integer("draws", draw.draws, "random weight matrices");
+  toml.integer("draws", draw.draws,
+               "random weight matrices; weights network: every tile of a tile row is one");
   toml.integer("vectors", draw.vectors, "inputs, spread over the draws");
-  toml.number("held_out_share", draw.held_out_share, "kept out of the fit");
-  toml.number("weight_clip", draw.weight_clip, "normal weights; |w| of this many sigma has g_max");
-  toml.number("scale_low", draw.scale_low, "x = scale |normal|, scale uniform per vector from here ...");
-  toml.number("scale_high", draw.scale_high, "... to here");
-  toml.number("density_low", draw.density_low,
-              "share of rows that are not 0, uniform per vector from here ...");
-  toml.number("density_high", draw.density_high, "... to here");
-  toml.flag("signed_inputs", draw.signed_inputs);
+  toml.number("held_out_share", draw.held_out_share, "of every draw's vectors, kept out of the fit");
+  toml.integer("held_out_draws", draw.held_out_draws, "so many of the last draws are kept out altogether");
+  write_weights(toml, draw, run.layer);
+  write_inputs(toml, draw, run.layer);
   toml.integer("vectors_per_shard", run.reference.vectors_per_shard,
                "one file each; a run that is interrupted goes on with the next");
   toml.number("relative_tolerance", run.reference.transient.relative_tolerance, "of the transient");
@@ -233,7 +323,7 @@ PipelineConfig read_pipeline(data::Config& config) {
   run.tile = data::read_tile(config);
   read_data(config, run.data);
   read_network(config, run.network, run.training);
-  read_reference(config, run.draw, run.reference);
+  read_reference(config, run);
   read_model(config, run);
   run.noise.devices = whole(config, "noise.devices", run.noise.devices, 2, 1'000'000);
   read_evaluation(config, run.evaluation, run.compare);

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <mutex>
 
+#include "circuit/ngspice.hpp"
 #include "core/error.hpp"
 #include "core/parallel.hpp"
 #include "data/adc.hpp"
@@ -71,10 +72,11 @@ class Solver {
   SolveResult run() {
     const Index vectors = input_.codes.rows();
     output_.assign(crossbars_.size(), Matrix::Zero(vectors, input_.tile.cols));
-    budget_.assign(crossbars_.size(), std::vector<PowerBudget>(static_cast<std::size_t>(vectors)));
+    account_.assign(crossbars_.size(), std::vector<Account>(static_cast<std::size_t>(vectors)));
     switch (options_.method) {
       case SolveMethod::steady:
       case SolveMethod::transient:
+      case SolveMethod::ngspice:
       case SolveMethod::charge:
         by_vector(true);
         break;
@@ -94,7 +96,10 @@ class Solver {
     if (input_.tile.adc.enabled && options_.method != SolveMethod::steady) convert();
     result_.output = output_.front();
     if (output_.size() == 2) result_.output -= output_.back();
-    if (options_.energy) collect_energy();
+    if (options_.energy) {
+      collect_energy();
+      collect_supply();
+    }
     return std::move(result_);
   }
 
@@ -135,6 +140,8 @@ class Solver {
         steady(v, a, event);
       else if (options_.method == SolveMethod::transient)
         transient(v, a);
+      else if (options_.method == SolveMethod::ngspice)
+        ngspice(v, a, counter);
       else
         charge(v, a, event);
       counter.tell(1);
@@ -155,13 +162,26 @@ class Solver {
                         " of the largest cell current after " + std::to_string(state.report.iterations) +
                         " iterations");
     output_[a].row(v) = state.sense_ampere.transpose();
-    budget(v, a) = state.power;
+    const Vector line_ampere = state.cell_ampere.rowwise().sum().matrix();
+    account(v, a) = {state.power, 0.0, line_ampere, line_ampere};
   }
 
   void transient(Index v, std::size_t a) {
     circuit::TransientOptions options;
     options.relative_tolerance = options_.relative_tolerance;
     const auto answer = circuit::solve_transient(crossbars_[a], codes(v), options);
+    if (answer.status != Status::ok) not_converged(v, a, "not converged: " + answer.failure);
+    output_[a].row(v) = answer.charge_coulomb.transpose();
+  }
+
+  void ngspice(Index v, std::size_t a, Counter& counter) {
+    circuit::NgspiceOptions options;
+    options.netlist.reltol = options_.ngspice_reltol;
+    const Progress watch = [&](double, std::string_view) {
+      counter.tell(0);
+      return true;
+    };
+    const auto answer = circuit::run_ngspice(crossbars_[a], codes(v), options, watch);
     if (answer.status != Status::ok) not_converged(v, a, "not converged: " + answer.failure);
     output_[a].row(v) = answer.charge_coulomb.transpose();
   }
@@ -175,17 +195,17 @@ class Solver {
     event = circuit::solve_charge(crossbars_[a], codes(v), options);
     require_settled(event, v, a);
     output_[a].row(v) = event.charge_coulomb.transpose();
-    if (together) budget(v, a) = event.energy_joule;
+    if (together) book(v, a, event);
     circuit::ChargeResult other;
     if (options_.energy && !together) energies(v, a, other);
   }
 
-  // Resistive energy between settled states; the charging of the wires is not in it, so that settling does
-  // not matter much.
+  // Energy between settled states; settling hardly matters for the resistive part, and the charging of the
+  // wires does not depend on how fast it goes.
   void energies(Index v, std::size_t a, circuit::ChargeResult& event) {
     event = circuit::solve_charge(crossbars_[a], codes(v));
     if (event.status == Status::not_converged) require_settled(event, v, a);
-    budget(v, a) = event.energy_joule;
+    book(v, a, event);
   }
 
   void by_matrix() {
@@ -243,32 +263,67 @@ class Solver {
   }
 
   void collect_energy() {
-    result_.energy.setZero(input_.codes.rows(), static_cast<Index>(energy_terms().size()));
-    for (const auto& array : budget_)
+    const auto terms = static_cast<Index>(energy_terms(options_.method).size());
+    result_.energy.setZero(input_.codes.rows(), terms);
+    for (const auto& array : account_)
       for (Index v = 0; v < input_.codes.rows(); ++v) {
-        const PowerBudget& p = array[static_cast<std::size_t>(v)];
-        Vector terms(6);
-        terms << p.source, p.cells, p.row_wires, p.column_wires, p.drivers, p.senses;
-        result_.energy.row(v) += terms.transpose();
+        const Account& one = array[static_cast<std::size_t>(v)];
+        const PowerBudget& p = one.budget;
+        Vector all(7);
+        all << p.source, p.cells, p.row_wires, p.column_wires, p.drivers, p.senses, one.wire_charging;
+        result_.energy.row(v) += all.head(terms).transpose();
       }
   }
 
+  void collect_supply() {
+    result_.supply_ampere.setZero(
+        input_.tile.rows, static_cast<Index>(supply_terms(input_.g_minus_siemens.has_value()).size()));
+    for (std::size_t a = 0; a < account_.size(); ++a)
+      for (const Account& one : account_[a])
+        for (Index l = 0; l < one.average_ampere.size(); ++l) {
+          const Crossbar& crossbar = crossbars_[a];
+          const Index wire = static_cast<Index>(a) + l % crossbar.lines_per_row;  // 0: G+, 1: G-
+          auto line = result_.supply_ampere.row(crossbar.row_of_line(l));
+          line[2 * wire] += one.average_ampere[l] / static_cast<double>(input_.codes.rows());
+          if (std::abs(one.peak_ampere[l]) > std::abs(line[2 * wire + 1]))
+            line[2 * wire + 1] = one.peak_ampere[l];
+        }
+  }
+
   IntVector codes(Index v) const { return input_.codes.row(v).transpose(); }
-  PowerBudget& budget(Index v, std::size_t a) { return budget_[a][static_cast<std::size_t>(v)]; }
+
+  // Energies and supply currents of one vector of one array.
+  struct Account {
+    PowerBudget budget;
+    double wire_charging = 0.0;
+    Vector average_ampere, peak_ampere;  // lines
+  };
+  Account& account(Index v, std::size_t a) { return account_[a][static_cast<std::size_t>(v)]; }
+  void book(Index v, std::size_t a, const circuit::ChargeResult& event) {
+    account(v, a) = {event.energy_joule, event.wire_charging_joule, event.average_supply_ampere,
+                     event.peak_supply_ampere};
+  }
 
   const SolveInput& input_;
   const SolveOptions& options_;
   const Progress& progress_;
   std::vector<Crossbar> crossbars_;
   std::vector<Matrix> output_;  // one per array
-  std::vector<std::vector<PowerBudget>> budget_;
+  std::vector<std::vector<Account>> account_;
   SolveResult result_;
 };
 
 }  // namespace
 
-std::vector<std::string> energy_terms() {
-  return {"source", "cells", "row_wires", "column_wires", "drivers", "senses"};
+std::vector<std::string> energy_terms(SolveMethod method) {
+  std::vector<std::string> terms{"source", "cells", "row_wires", "column_wires", "drivers", "senses"};
+  if (method != SolveMethod::steady) terms.emplace_back("wire_charging");
+  return terms;
+}
+
+std::vector<std::string> supply_terms(bool has_minus) {
+  if (!has_minus) return {"average", "peak"};
+  return {"average_plus", "peak_plus", "average_minus", "peak_minus"};
 }
 
 std::string output_name(SolveMethod method) {

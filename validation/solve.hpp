@@ -20,6 +20,7 @@ enum class SolveMethod {
   steady,     ///< circuit, one instant: all rows with a code other than 0 on, sign of the drive = sign of the
               ///< code; ampere
   transient,  ///< circuit, SUNDIALS IDA
+  ngspice,    ///< circuit, the same as transient in the program ngspice, where it is installed
   charge,     ///< circuit, event-driven
   effective,  ///< product with the circuit's effective matrix (linear tiles)
   ladder,     ///< fast model: exact column ladder (gated tiles)
@@ -28,10 +29,11 @@ enum class SolveMethod {
 
 struct SolveOptions {
   SolveMethod method = SolveMethod::charge;
-  bool energy = false;               ///< also compute energies (power for steady)
+  bool energy = false;               ///< also compute energies (power for steady) and supply currents
   int segments = 8;                  ///< binned
   int time_bins = 8;                 ///< binned
   double relative_tolerance = 1e-9;  ///< transient
+  double ngspice_reltol = 1e-6;      ///< ngspice
   int threads = 0;                   ///< 0: the number of processors; no influence on the result
 };
 
@@ -61,13 +63,20 @@ SolveInput read_solve_input(const SolveFiles& files, const SolveOptions& options
 /// Whether method, tile and number of arrays go together. Errors: usage, saying what does.
 void require_solvable(const data::TileSpec& tile, bool has_minus, const SolveOptions& options);
 
-/// Names of the columns of SolveResult::energy.
-std::vector<std::string> energy_terms();
+/// Names of the columns of SolveResult::energy: source and where it goes, then (joule only) wire_charging,
+/// which is not part of source.
+std::vector<std::string> energy_terms(SolveMethod method);
+/// Names of the columns of SolveResult::supply_ampere: average and peak, for layouts with two row wires a row
+/// of G+ and of G-.
+std::vector<std::string> supply_terms(bool has_minus);
 
 struct SolveResult {
-  Matrix output;     ///< vectors x cols; coulomb, ampere for steady
-  Matrix energy;     ///< vectors x energy_terms(), both arrays together: joule, watt for steady; 0 x 0 unless
-                     ///< asked for
+  Matrix output;  ///< vectors x cols; coulomb, ampere for steady
+  Matrix energy;  ///< vectors x energy_terms(), both arrays together: joule, watt for steady; 0 x 0 unless
+                  ///< asked for
+  Matrix supply_ampere;  ///< rows x supply_terms(): current out of each row wire's drivers, mean over all
+                         ///< vectors and windows, and the settled value of largest magnitude; 0 x 0 unless
+                         ///< energies are asked for
   std::string note;  ///< what a reader must know about the numbers; may be empty
   std::optional<double>
       adc_full_scale_coulomb;  ///< when the tile's ADC is enabled and the output is a charge
@@ -77,7 +86,7 @@ struct SolveResult {
 
 /// Errors: usage (require_solvable, shapes, codes outside the DAC's range); not_converged, also when method
 /// charge finds that the network does not settle between edges (slowest time constant and shortest interval
-/// are named); interrupted.
+/// are named); interrupted. Method ngspice: usage when it is not installed, io when it cannot be started.
 SolveResult solve(const SolveInput& input, const SolveOptions& options, const Progress& progress = {});
 /// "charge_coulomb" or "current_ampere".
 std::string output_name(SolveMethod method);
@@ -106,8 +115,9 @@ std::vector<circuit::Crossbar> crossbars_of(const SolveInput& input);
 template <>
 struct crosstile::data::EnumNames<crosstile::validation::SolveMethod> {
   using SolveMethod = crosstile::validation::SolveMethod;
-  static constexpr std::array<EnumName<SolveMethod>, 6> value{{{SolveMethod::steady, "steady"},
+  static constexpr std::array<EnumName<SolveMethod>, 7> value{{{SolveMethod::steady, "steady"},
                                                                {SolveMethod::transient, "transient"},
+                                                               {SolveMethod::ngspice, "ngspice"},
                                                                {SolveMethod::charge, "charge"},
                                                                {SolveMethod::effective, "effective"},
                                                                {SolveMethod::ladder, "ladder"},

@@ -88,7 +88,8 @@ void require_solvable(const data::TileSpec& tile, bool has_minus, const SolveOpt
       break;
   }
   const bool front_end_matters =
-      options.method != SolveMethod::steady && options.method != SolveMethod::transient;
+      options.method != SolveMethod::steady && options.method != SolveMethod::transient &&
+      options.method != SolveMethod::ngspice;
   if (front_end_matters && tile.front_end.kind != data::FrontEndKind::ideal)
     refuse(method + " computes the charge of an ideal front end; tile.front_end.kind = " +
            quoted(data::to_name(tile.front_end.kind)) + " needs method \"transient\"");
@@ -98,6 +99,8 @@ void require_solvable(const data::TileSpec& tile, bool has_minus, const SolveOpt
   }
   if (options.method == SolveMethod::transient)
     require_in_range("relative-tolerance", options.relative_tolerance, 1e-12, 1e-2);
+  if (options.method == SolveMethod::ngspice)
+    require_in_range("relative-tolerance", options.ngspice_reltol, 1e-12, 1e-2);
 }
 
 SolveInput read_solve_input(const SolveFiles& files, const SolveOptions& options) {

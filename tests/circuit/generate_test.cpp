@@ -75,7 +75,13 @@ TEST_CASE("Reference data are the charges of both arrays, with their energies", 
     const auto minus = solve_charge(Crossbar(set.tile, set.g_minus_siemens[d]), codes);
     CHECK(plus.charge_coulomb.transpose() == set.charge_plus_coulomb.row(v));
     CHECK(minus.charge_coulomb.transpose() == set.charge_minus_coulomb.row(v));
-    CHECK(set.energy_joule.row(v).sum() == Approx(plus.energy_joule.source + minus.energy_joule.source).epsilon(1e-10));
+    CHECK(set.energy_joule.row(v).head(5).sum() == Approx(plus.energy_joule.source + minus.energy_joule.source).epsilon(1e-10));
+    CHECK(set.energy_joule(v, 5) == plus.wire_charging_joule + minus.wire_charging_joule);
+    REQUIRE(set.peak_supply_ampere.cols() == 24);
+    REQUIRE(plus.peak_supply_ampere.size() == 12);
+    REQUIRE(minus.average_supply_ampere.size() == 12);
+    CHECK(set.peak_supply_ampere.row(v).head(12) == plus.peak_supply_ampere.transpose());
+    CHECK(set.average_supply_ampere.row(v).tail(12) == minus.average_supply_ampere.transpose());
   }
 }
 
@@ -122,10 +128,13 @@ TEST_CASE("Draw options outside their range are refused by name", "[error]") {
   CHECK_THROWS_WITH(draw_reference_inputs(small_pair_tile(), options, 1), Catch::Contains("held_out_share") && Catch::Contains("1.5"));
 }
 
-TEST_CASE("The event-driven method refuses a tile with an op-amp", "[error]") {
+TEST_CASE("The event-driven method refuses a tile whose front end is not ideal", "[error]") {
   const ScratchFolder folder;
   data::TileSpec tile = small_pair_tile();
-  tile.front_end.kind = data::FrontEndKind::integrator;
-  const auto inputs = draw_reference_inputs(tile, few_vectors(), 1);
-  CHECK_THROWS_WITH(run_reference(inputs, {}, folder.path() / "work"), Catch::Contains("integrator") && Catch::Contains("transient"));
+  for (const auto kind : {data::FrontEndKind::integrator, data::FrontEndKind::cco}) {
+    tile.front_end.kind = kind;
+    const auto inputs = draw_reference_inputs(tile, few_vectors(), 1);
+    CHECK_THROWS_WITH(run_reference(inputs, {}, folder.path() / "work"),
+                      Catch::Contains(std::string(data::to_name(kind))) && Catch::Contains("transient"));
+  }
 }

@@ -21,7 +21,7 @@ class CommandTest(ProgramTest):
     def test_help_teaches(self):
         overview = self.succeed("--help").stdout
         self.assertIn("Exit codes:", overview)
-        for command in ("run", "generate", "fit", "train", "evaluate", "compare", "report", "info", "config", "solve"):
+        for command in ("run", "generate", "fit", "train", "evaluate", "compare", "report", "info", "config", "solve", "netlist"):
             self.assertIn("\n  %s " % command, overview)
             text = self.succeed(command, "--help").stdout
             self.assertIn("Example:\n  crosstile " + command, text)

@@ -149,8 +149,26 @@ class SolveTest(ProgramTest):
             self.assertIn(unit, done.stdout)
             self.assertIn("unit: " + unit, self.read_bytes("q_energy.csv").decode().splitlines()[0])
             for source, *lost in read_csv(self.path("q_energy.csv")):
-                self.assertEqual(len(lost), 5)
-                self.assertAlmostEqual(sum(lost) / source, 1.0, places=10)
+                self.assertEqual(len(lost), 5 if method == "steady" else 6)
+                self.assertAlmostEqual(sum(lost[:5]) / source, 1.0, places=10)
+                if method != "steady":
+                    self.assertGreater(lost[5], 0.0)
+
+    def test_supply_currents_are_those_of_the_energies(self):
+        # With ideal supply every row sits at V, so V times the mean current times the time of all windows is the source's energy.
+        self.tile_files(low=1, high=100, vectors=4)
+        self.write("t.toml", "[tile]\nr_col_ohm = 3.0\n")
+        for minus in (False, True):
+            done = json.loads(self.solve("charge", "q.csv", "--energy", "--json", *(["--conductances-minus", "gm.csv"] if minus else [])).stdout)
+            supply = read_csv(self.path("q_supply.csv"))
+            self.assertEqual((len(supply), len(supply[0])), (16, 4 if minus else 2))
+            mean = sum(row[0] + (row[2] if minus else 0.0) for row in supply)
+            source = sum(line[0] for line in read_csv(self.path("q_energy.csv"))) / 4
+            self.assertAlmostEqual(mean * 0.2 * 129e-9 / source, 1.0, places=9)
+            peaks = [peak for row in supply for peak in row[1::2]]
+            self.assertEqual(done["peak_supply"]["ampere"], max(peaks))
+            for row in supply:
+                self.assertLess(row[0], row[1])
 
     def test_energy_does_not_change_the_charge(self):
         self.tile_files()

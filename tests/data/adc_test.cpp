@@ -104,3 +104,32 @@ TEST_CASE("A full scale that is not positive is refused", "[error]") {
     require_error(error_of([&] { Adc(AdcSpec{}, full_scale, 1, false, 1, 0); }), ErrorKind::usage,
                   {"adc.full_scale_coulomb"});
 }
+
+TEST_CASE("A converter's code is clip(round or floor(gain Q / lsb + offset)) with the column's own draws", "[kat]") {
+  // Two bits, full scale 3 steps: every decision level is easy to see.
+  const Adc rounds(spec_with(AdcRounding::round, 2), 3.0, 1, false, 1, 0);
+  const Adc floors(spec_with(AdcRounding::floor, 2), 3.0, 1, false, 1, 0);
+  const double charge[] = {-0.7, 0.0, 0.49, 0.51, 1.49, 1.99, 2.51, 3.0, 3.7, 100.0};
+  const double rounded[] = {0, 0, 0, 1, 1, 2, 3, 3, 3, 3};
+  const double floored[] = {0, 0, 0, 0, 1, 1, 2, 3, 3, 3};
+  for (std::size_t k = 0; k < std::size(charge); ++k) {
+    CAPTURE(charge[k]);
+    REQUIRE(rounds.convert(charge[k], 0) == rounded[k]);
+    REQUIRE(floors.convert(charge[k], 0) == floored[k]);
+  }
+  // Signed, floor: towards minus infinity, and symmetric ends.
+  const Adc both(spec_with(AdcRounding::floor, 3), 3.0, 1, true, 1, 0);
+  REQUIRE(both.convert(-0.1, 0) == -1.0);
+  REQUIRE(both.convert(-2.01, 0) == -3.0);
+  REQUIRE(both.convert(-9.0, 0) == -3.0);
+
+  AdcSpec spec = spec_with(AdcRounding::floor, 8);
+  spec.gain_spread = 0.1;
+  spec.offset_spread_lsb = 2.0;
+  const Adc spread(spec, kFullScale, 6, false, 5, 3);
+  for (Index j = 0; j < 6; ++j) {
+    const auto draw = random_normal4({5, Stream::adc, 3}, 0, static_cast<std::uint64_t>(j));
+    const double level = (1.0 + 0.1 * draw[0]) * 100.3 + 2.0 * draw[1];
+    REQUIRE(spread.convert(100.3e-15, j) == Approx(std::floor(level) * 1e-15).epsilon(1e-12));
+  }
+}

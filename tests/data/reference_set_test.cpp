@@ -50,6 +50,11 @@ ReferenceSet random_set(std::uint64_t event, WeightLayout layout, Index vectors 
         random_normal_matrix({64, Stream::test, 0}, vectors, set.tile.cols, event) * 1e-12;
   set.energy_terms = {"cells", "row_wires", "column_wires"};
   set.energy_joule = random_uniform_matrix({65, Stream::test, 0}, vectors, 3, event) * 1e-9;
+  if (event % 2 == 0) {
+    const Index lines = (layout == WeightLayout::single ? 1 : 2) * set.tile.rows;
+    set.average_supply_ampere = random_normal_matrix({66, Stream::test, 0}, vectors, lines, event) * 1e-6;
+    set.peak_supply_ampere = random_normal_matrix({67, Stream::test, 0}, vectors, lines, event) * 1e-6;
+  }
   return set;
 }
 
@@ -68,6 +73,9 @@ void require_same(const ReferenceSet& a, const ReferenceSet& b) {
   REQUIRE(a.energy_joule.cols() == b.energy_joule.cols());
   REQUIRE((a.energy_joule.size() == 0 || a.energy_joule == b.energy_joule));
   REQUIRE(a.energy_terms == b.energy_terms);
+  REQUIRE(a.peak_supply_ampere.cols() == b.peak_supply_ampere.cols());
+  REQUIRE((a.peak_supply_ampere.size() == 0 || a.peak_supply_ampere == b.peak_supply_ampere));
+  REQUIRE((a.average_supply_ampere.size() == 0 || a.average_supply_ampere == b.average_supply_ampere));
   REQUIRE(a.held_out == b.held_out);
 }
 
@@ -80,6 +88,10 @@ ReferenceSet shard_of(const ReferenceSet& set, Index begin, Index count) {
     shard.charge_minus_coulomb = set.charge_minus_coulomb.middleRows(begin, count);
   shard.energy_joule = set.energy_joule.middleRows(begin, count);
   shard.held_out = set.held_out.segment(begin, count);
+  if (set.peak_supply_ampere.size() > 0) {
+    shard.average_supply_ampere = set.average_supply_ampere.middleRows(begin, count);
+    shard.peak_supply_ampere = set.peak_supply_ampere.middleRows(begin, count);
+  }
   return shard;
 }
 
@@ -165,6 +177,8 @@ TEST_CASE("validate names the first field that is inconsistent", "[error]") {
        {"charge_minus_coulomb is 0 x 0, 7 x 5 expected"}},
       {[](ReferenceSet& s) { s.energy_terms.pop_back(); }, {"energy_joule is 7 x 3, 7 x 2 expected"}},
       {[](ReferenceSet& s) { s.energy_joule(0, 0) = std::nan(""); }, {"energy_joule(0, 0) = nan"}},
+      {[](ReferenceSet& s) { s.peak_supply_ampere(2, 1) = std::nan(""); }, {"peak_supply_ampere(2, 1) = nan"}},
+      {[](ReferenceSet& s) { s.average_supply_ampere = Matrix::Zero(7, 3); }, {"average_supply_ampere is 7 x 3"}},
       {[](ReferenceSet& s) { s.energy_terms[1] = "row\nwires"; }, {"energy_terms"}},
       {[](ReferenceSet& s) { s.held_out.resize(0); }, {"held_out is 0 x 1"}},
       {[](ReferenceSet& s) { s.held_out[3] = 2; }, {"held_out(3, 0) = 2", "0 to 1"}},
@@ -233,7 +247,7 @@ TEST_CASE("One flipped bit in a reference set is noticed before anything is used
 
 TEST_CASE("Shards put together are the whole set", "[property]") {
   for (const auto& layout : EnumNames<WeightLayout>::value) {
-    const ReferenceSet set = random_set(5, layout.value, 11);
+    const ReferenceSet set = random_set(6, layout.value, 11);
     require_same(concatenate({shard_of(set, 0, 4), shard_of(set, 4, 6), shard_of(set, 10, 1)}), set);
     require_same(concatenate({set}), set);
   }
@@ -248,6 +262,9 @@ TEST_CASE("Shards of different jobs are not put together", "[error]") {
   other = set;
   other.seed += 1;
   require_error(error_of([&] { concatenate({set, other}); }), ErrorKind::bad_data, {"shard 1", "seed"});
+  other = set;
+  other.peak_supply_ampere = Matrix::Zero(7, 2 * set.tile.rows);
+  require_error(error_of([&] { concatenate({set, other}); }), ErrorKind::bad_data, {"shard 1", "supply currents"});
   other = set;
   other.g_minus_siemens[1](0, 0) += 1e-9;
   require_error(error_of([&] {

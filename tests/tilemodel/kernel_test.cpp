@@ -66,15 +66,21 @@ extern "C" void* malloc(std::size_t size) {
 
 TEST_CASE("a model that has seen a batch of this size computes the next one without allocating",
           "[noalloc]") {
-  const auto form = GENERATE(tilemodel::Form::ideal, tilemodel::Form::ladder, tilemodel::Form::binned);
+  const auto form = GENERATE(tilemodel::Form::ideal, tilemodel::Form::ladder, tilemodel::Form::binned,
+                             tilemodel::Form::closure);
   const auto sign = GENERATE(data::SignMode::two_phase, data::SignMode::bipolar);
+  const auto arithmetic = GENERATE(tilemodel::Arithmetic::float32, tilemodel::Arithmetic::float64);
+  const bool corrected = GENERATE(true, false);
+  if (form == tilemodel::Form::closure && sign == data::SignMode::bipolar) return;
   data::TileSpec tile = nodal::small_tile(60, 50);
   tile.sense = data::SenseEnd::alternate;
   tile.r_row_ohm = 1.0;
   tile.pulse.sign = sign;
   tilemodel::ModelSpec spec;
   spec.form = form;
-  spec.correction = {Vector::Constant(tilemodel::kFeatureCount, 0.1), Vector::Zero(tilemodel::kFeatureCount)};
+  spec.arithmetic = arithmetic;
+  if (corrected)
+    spec.correction = {Vector::Constant(tilemodel::kFeatureCount, 0.1), Vector::Zero(tilemodel::kFeatureCount)};
   const tilemodel::TileModel model(spec, tile, nodal::random_conductances(60, 50, 4));
   tilemodel::Workspace workspace;
   Matrix charge;
@@ -85,5 +91,12 @@ TEST_CASE("a model that has seen a batch of this size computes the next one with
   const long before = allocations;
   model.charge(codes, charge, workspace);
   CHECK(allocations == before);
+  if (corrected || form != tilemodel::Form::closure || arithmetic != tilemodel::Arithmetic::float32) return;
+  tilemodel::Gradient gradient;
+  const Matrix lengths = codes.cast<double>(), by_charge = Matrix::Ones(40, 50);
+  model.gradient(lengths, by_charge, gradient, workspace);
+  const long between = allocations;
+  model.gradient(lengths, by_charge, gradient, workspace);
+  CHECK(allocations == between);
 }
 #endif

@@ -195,13 +195,16 @@ TEST_CASE("more wire resistance never increases a charge, and the charge stays b
 }
 
 TEST_CASE("a vector's charge is the same, bit for bit, alone and in any batch", "[identity]") {
-  const auto f = GENERATE(Form::ideal, Form::ladder, Form::binned);
+  const auto f = GENERATE(Form::ideal, Form::ladder, Form::binned, Form::closure);
   data::TileSpec tile = nodal::small_tile(50, 31);
   tile.sense = data::SenseEnd::alternate;
   tile.r_row_ohm = 3.0;
   ModelSpec spec = form(f);
-  spec.correction.coefficients = Vector::LinSpaced(tilemodel::kFeatureCount, 0.1, 0.8);
-  spec.correction.standard_errors = Vector::Zero(tilemodel::kFeatureCount);
+  if (GENERATE(true, false)) {
+    spec.correction.coefficients = Vector::LinSpaced(tilemodel::kFeatureCount, 0.1, 0.8);
+    spec.correction.standard_errors = Vector::Zero(tilemodel::kFeatureCount);
+  }
+  spec.closure_bins = 2;
   const TileModel model(spec, tile, nodal::random_conductances(50, 31, 81));
   const IntMatrix codes = nodal::random_codes(37, 50, -7, 7, 82);
   Matrix batch, alone;
@@ -213,7 +216,7 @@ TEST_CASE("a vector's charge is the same, bit for bit, alone and in any batch", 
 }
 
 TEST_CASE("inputs without any pulse give no charge", "[property]") {
-  const auto f = GENERATE(Form::ideal, Form::ladder, Form::binned);
+  const auto f = GENERATE(Form::ideal, Form::ladder, Form::binned, Form::closure);
   const data::TileSpec tile = nodal::small_tile(8, 4);
   CHECK(model_charge(tile, nodal::random_conductances(8, 4, 91), IntMatrix::Zero(3, 8), form(f)).isZero(0.0));
 }

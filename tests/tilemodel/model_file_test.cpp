@@ -33,6 +33,10 @@ tilemodel::ModelFile example() {
   model.spec.segments = 5;
   model.spec.time_bins = 3;
   model.spec.row_wire_factor = false;
+  model.spec.block_rows = 24;
+  model.spec.closure_bins = 2;
+  model.spec.references = 3;
+  model.spec.arithmetic = tilemodel::Arithmetic::float64;
   model.report = tilemodel::fit(set, model.spec);
   model.tile = set.tile;
   return model;
@@ -66,6 +70,10 @@ TEST_CASE("a model file gives back everything that was written, bit for bit", "[
   CHECK(read.spec.form == written.spec.form);
   CHECK(read.spec.segments == 5);
   CHECK(read.spec.time_bins == 3);
+  CHECK(read.spec.block_rows == 24);
+  CHECK(read.spec.closure_bins == 2);
+  CHECK(read.spec.references == 3);
+  CHECK(read.spec.arithmetic == tilemodel::Arithmetic::float64);
   CHECK_FALSE(read.spec.row_wire_factor);
   REQUIRE(read.spec.correction.coefficients.size() == (corrected ? tilemodel::kFeatureCount : 0));
   if (corrected) {

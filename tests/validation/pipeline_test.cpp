@@ -1,38 +1,17 @@
 #include <catch2/catch.hpp>
-#include <fstream>
 
 #include "core/files.hpp"
-#include "core/random.hpp"
 #include "data/run_folder.hpp"
 #include "tests/core/scratch.hpp"
+#include "sample_images.hpp"
 #include "validation/pipeline.hpp"
 
 using namespace crosstile;
 using namespace crosstile::validation;
 using crosstile::testing::ScratchFolder;
+using crosstile::testing::write_images;
 
 namespace {
-
-void put_big_endian(std::ofstream& out, std::uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8) out.put(static_cast<char>((value >> shift) & 255));
-}
-
-// Images of 6 x 6 pixels whose bright row says their class (0..2), in IDX.
-void write_images(const ScratchFolder& folder, const std::string& name, std::uint32_t count) {
-  std::ofstream images(folder / (name + "-images"), std::ios::binary), labels(folder / (name + "-labels"), std::ios::binary);
-  put_big_endian(images, 0x803);
-  put_big_endian(labels, 0x801);
-  for (auto* file : {&images, &labels}) put_big_endian(*file, count);
-  put_big_endian(images, 6);
-  put_big_endian(images, 6);
-  for (std::uint32_t n = 0; n < count; ++n) {
-    labels.put(static_cast<char>(n % 3));
-    for (std::uint32_t p = 0; p < 36; ++p) {
-      const double noise = random_uniform({name.size(), Stream::test, 0}, n, p);
-      images.put(static_cast<char>(p / 12 == n % 3 ? 120 + static_cast<int>(100 * noise) : static_cast<int>(60 * noise)));
-    }
-  }
-}
 
 PipelineConfig small_run(const ScratchFolder& folder, const std::string& more = {}) {
   const std::string text = R"(
@@ -121,7 +100,7 @@ TEST_CASE("All mistakes of a configuration are reported at once", "[error]") {
                                                Catch::Contains("at least two") && Catch::Contains("did you mean"));
 }
 
-TEST_CASE("A linear tile runs with the circuit's effective matrix", "[property]") {
+TEST_CASE("A linear tile runs with the circuit's effective matrix, fitted to the run's own first layer", "[property]") {
   const ScratchFolder folder;
   write_images(folder, "train", 120);
   write_images(folder, "test", 60);
@@ -136,6 +115,12 @@ TEST_CASE("A linear tile runs with the circuit's effective matrix", "[property]"
   linear.evaluation.times_s = {};
   linear.compare.images = 20;
   linear.compare.transient_vectors = 1;
+  // The reference set is made of the run's own network and images.
+  linear.layer.weights = linear.layer.activations = true;
   run_pipeline(linear, folder / "run", 2, "test", {});
   CHECK(data::read_manifest(folder / "run").complete);
+  const auto set = data::read_reference_set(folder / "run/reference.h5");
+  const auto compared = data::read_reference_set(folder / "run/first_layer.h5");
+  CHECK(set.g_plus_siemens == compared.g_plus_siemens);
+  CHECK(set.codes == compared.codes);
 }

@@ -1,0 +1,171 @@
+#include "tilemodel/closure_fast.hpp"
+
+#include <algorithm>
+
+namespace crosstile::tilemodel {
+
+namespace {
+
+constexpr Index kLongestTable = 256;  // slots of a pass up to which shares are looked up
+
+Index rounded_up(Index value, Index unit) {
+  return (value + unit - 1) / unit * unit;
+}
+
+}  // namespace
+
+float* AlignedFloats::reserve(Index count) {
+  constexpr std::size_t kAlignment = 64;
+  const std::size_t needed = static_cast<std::size_t>(count) + kAlignment / sizeof(float);
+  if (storage_.size() < needed || data_ == nullptr) {
+    storage_.assign(needed, 0.0f);
+    const auto address = reinterpret_cast<std::uintptr_t>(storage_.data());
+    data_ = storage_.data() + (kAlignment - address % kAlignment) % kAlignment / sizeof(float);
+  }
+  return data_;
+}
+
+ClosureFast::ClosureFast(const Closure& closure)
+    : table_(kernels::has_avx512() ? &kernels::table_avx512() : &kernels::table_base()),
+      shape_(closure.shape()),
+      // An odd number of cache lines: rows of a batch do not fall into the same sets.
+      stride_(rounded_up(shape_.positions() + kernels::kMostLanes, 32) + 16) {
+  float* offset = offset_.reserve(shape_.length + kernels::kMostLanes);
+  for (Index i = 0; i < shape_.length; ++i) offset[i] = static_cast<float>(shape_.offset(i));
+  const Index width = table_->panel_cols;
+  for (std::size_t k = 0; k < closure.clusters().members.size(); ++k) {
+    const auto& members = closure.clusters().members[k];
+    const auto count = static_cast<Index>(members.size());
+    Cluster cluster{{}, {}, {}, (count + width - 1) / width, static_cast<Index>(order_.size())};
+    float* reference = cluster.reference.reserve(stride_);
+    for (Index i = 0; i < shape_.positions(); ++i)
+      reference[i] = static_cast<float>(closure.reference(k)[i]);
+    float* delta = cluster.delta.reserve(cluster.panels * width * shape_.positions());
+    for (Index c = 0; c < count; ++c)
+      for (Index i = 0; i < shape_.positions(); ++i)
+        delta[(c / width * shape_.positions() + i) * width + c % width] =
+            static_cast<float>(closure.delta()(i, members[static_cast<std::size_t>(c)]));
+    // The same by column, for products that sum over columns: block x column x row, padded to whole vectors.
+    const Index lanes = padded_length();
+    float* by_column = cluster.delta_by_column.reserve(cluster.panels * shape_.blocks * width * lanes);
+    for (Index c = 0; c < count; ++c)
+      for (Index i = 0; i < shape_.positions(); ++i)
+        by_column[((c / width * shape_.blocks + i / shape_.length) * width + c % width) * lanes +
+                  i % shape_.length] =
+            static_cast<float>(closure.delta()(i, members[static_cast<std::size_t>(c)]));
+    order_.insert(order_.end(), members.begin(), members.end());
+    order_.resize(static_cast<std::size_t>(cluster.first_place + cluster.panels * width), -1);
+    clusters_.push_back(std::move(cluster));
+  }
+}
+
+ClosureFast::Input ClosureFast::start(Index vectors, int longest_code, bool whole_codes,
+                                      Scratch& scratch) const {
+  const Levels levels(longest_code);
+  const auto rows = static_cast<Index>(clusters_.size()) * shape_.bins * vectors;
+  scratch.x.reserve(rows * stride_);
+  scratch.resistance.reserve(rows * resistance_stride());
+  scratch.kernel.reserve(
+      kernels::reference_scratch(static_cast<int>(shape_.blocks), static_cast<int>(shape_.bins)));
+  scratch.out.reserve(vectors * padded_cols());
+  float* lengths = scratch.lengths.reserve(stride_);
+  if (scratch.codes.size() < static_cast<std::size_t>(stride_))
+    scratch.codes.assign(static_cast<std::size_t>(stride_), 0);
+  std::fill_n(lengths, shape_.padding, 0.0f);
+  std::fill(lengths + shape_.positions(), lengths + stride_, 0.0f);
+  std::fill_n(scratch.codes.data(), shape_.padding, std::uint16_t{0});
+  if (scratch.tables_of != longest_code) fill_tables(longest_code, scratch);
+  return {lengths + shape_.padding,
+          whole_codes && longest_code <= kLongestTable ? scratch.codes.data() + shape_.padding : nullptr,
+          static_cast<float>(levels.first),
+          1.0f / static_cast<float>(levels.first),
+          1.0f / static_cast<float>(levels.width)};
+}
+
+void ClosureFast::fill_tables(int longest_code, Scratch& scratch) {
+  const Levels levels(longest_code);
+  float* durations = scratch.durations.reserve(2 * kernels::kLevels);
+  for (Index m = 0; m < kernels::kLevels; ++m) {
+    const bool used = m < levels.count;
+    durations[m] = used ? static_cast<float>(levels.duration(m)) : 0.0f;
+    durations[kernels::kLevels + m] = used ? 1.0f / durations[m] : 0.0f;
+  }
+  float* shares = scratch.shares.reserve(kLongestTable * kernels::kLevels);
+  for (Index code = 0; code < std::min<Index>(longest_code, kLongestTable); ++code)
+    for (Index m = 0; m < kernels::kLevels; ++m)
+      shares[code * kernels::kLevels + m] = static_cast<float>(
+          std::clamp(levels.place(static_cast<double>(code)) - static_cast<double>(m), 0.0, 1.0));
+  scratch.tables_of = longest_code;
+}
+
+kernels::Pass ClosureFast::kernel_pass(int longest_code, const Input& input, const Scratch& scratch) const {
+  const Levels levels(longest_code);
+  return {input.lengths - shape_.padding,
+          input.codes ? input.codes - shape_.padding : nullptr,
+          scratch.shares.data(),
+          scratch.durations.data(),
+          scratch.durations.data() + kernels::kLevels,
+          levels.count == kernels::kLevels ? static_cast<float>(levels.variance()) : 0.0f};
+}
+
+kernels::Reference ClosureFast::kernel_reference(const Cluster& cluster) const {
+  return {static_cast<int>(shape_.blocks),
+          static_cast<int>(shape_.length),
+          static_cast<int>(shape_.bins),
+          static_cast<float>(shape_.block_ohm),
+          static_cast<float>(shape_.end_ohm),
+          static_cast<float>(shape_.spread_ohm),
+          static_cast<float>(shape_.cell_ohm),
+          cluster.reference.data(),
+          offset_.data()};
+}
+
+float ClosureFast::follow_cluster(std::size_t k, Index vector, Index vectors, const kernels::Pass& pass,
+                                  Scratch& scratch) const {
+  const Index row = x_row(k, vector, vectors);
+  kernels::ReferenceOut out{scratch.x.data() + row * stride_, vectors * stride_,
+                            scratch.resistance.data() + row * resistance_stride(),
+                            vectors * resistance_stride(), 0.0f};
+  table_->follow_reference(kernel_reference(clusters_[k]), pass, scratch.kernel.data(), out);
+  return out.charge;
+}
+
+void ClosureFast::follow(Index vector, Index vectors, int longest_code, const Input& input,
+                         Scratch& scratch) const {
+  const kernels::Pass pass = kernel_pass(longest_code, input, scratch);
+  for (std::size_t k = 0; k < clusters_.size(); ++k) {
+    const float charge = follow_cluster(k, vector, vectors, pass, scratch);
+    std::fill_n(scratch.out.data() + vector * padded_cols() + clusters_[k].first_place,
+                clusters_[k].panels * table_->panel_cols, charge);
+  }
+}
+
+void ClosureFast::skip(Index vector, Index vectors, Scratch& scratch) const {
+  for (std::size_t k = 0; k < clusters_.size(); ++k)
+    for (Index bin = 0; bin < shape_.bins; ++bin) {
+      const Index row = x_row(k, vector, vectors) + bin * vectors;
+      std::fill_n(scratch.x.data() + row * stride_, stride_, 0.0f);
+      std::fill_n(scratch.resistance.data() + row * resistance_stride(), resistance_stride(), 0.0f);
+    }
+  std::fill_n(scratch.out.data() + vector * padded_cols(), padded_cols(), 0.0f);
+}
+
+const float* ClosureFast::charges(Index vectors, Scratch& scratch) const {
+  float* out = scratch.out.data();
+  const Index positions = shape_.positions(), width = table_->panel_cols;
+  for (std::size_t k = 0; k < clusters_.size(); ++k) {
+    const Cluster& cluster = clusters_[k];
+    for (Index p = 0; p < cluster.panels; ++p)
+      for (Index bin = 0; bin < shape_.bins; ++bin) {
+        const Index row = x_row(k, 0, vectors) + bin * vectors;
+        table_->columns({static_cast<int>(shape_.blocks), static_cast<int>(shape_.length),
+                         static_cast<int>(vectors), cluster.delta.data() + p * positions * width,
+                         scratch.x.data() + row * stride_, stride_,
+                         scratch.resistance.data() + row * resistance_stride(), resistance_stride(),
+                         out + cluster.first_place + p * width, padded_cols()});
+      }
+  }
+  return out;
+}
+
+}  // namespace crosstile::tilemodel

@@ -1,0 +1,114 @@
+// Internal. The closure in float32: a batch of vectors through the kernels of closure_kernels.hpp. Same definition as
+// Closure, which stays the reference for it.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "core/types.hpp"
+#include "tilemodel/closure.hpp"
+#include "tilemodel/closure_kernels.hpp"
+
+namespace crosstile::tilemodel {
+
+// Floats on 64-byte boundaries that only ever grow.
+class AlignedFloats {
+ public:
+  float* reserve(Index count);
+  float* data() { return data_; }
+  const float* data() const { return data_; }
+
+ private:
+  std::vector<float> storage_;
+  float* data_ = nullptr;
+};
+
+class ClosureFast {
+ public:
+  explicit ClosureFast(const Closure& closure);
+
+  struct Scratch {
+    AlignedFloats lengths;             // positions of one vector, in levels
+    std::vector<std::uint16_t> codes;  // the same as codes
+    AlignedFloats shares;              // codes x levels
+    AlignedFloats durations;           // levels, then their reciprocals
+    int tables_of = 0;                 // slots of the pass that shares and durations are for
+    AlignedFloats x, resistance, kernel, out;
+  };
+
+  // Where the pulse lengths of one vector go, rows by position.
+  struct Input {
+    float* lengths;
+    std::uint16_t* codes;              // null: not used
+    float first, per_first, per_width;  // of Levels
+    float place(float length) const {  // Levels::place
+      return std::min(length * per_first, 1.0f + (length - first) * per_width);
+    }
+  };
+  // One pass of a batch. start; then for each vector in turn fill `input` and call follow, or skip when it has no
+  // pulse; charges then gives vectors x padded_cols (normalised as in ladder.hpp), columns in the order of columns(),
+  // valid until the next start. whole_codes: all pulse lengths are.
+  Input start(Index vectors, int longest_code, bool whole_codes, Scratch& scratch) const;
+  void follow(Index vector, Index vectors, int longest_code, const Input& input, Scratch& scratch) const;
+  void skip(Index vector, Index vectors, Scratch& scratch) const;
+  const float* charges(Index vectors, Scratch& scratch) const;
+
+  // Gradients of the pass that start and follow have prepared. gradient_start gives room for the loss's derivatives by
+  // the charges, vectors x padded_cols, 0 where there is no column; gradient_columns leaves those by x, R_b and
+  // conductances; gradient_vector then takes one vector's pulse lengths again (in `input`) to those by its pulse
+  // lengths, by position and code step, and adds to wire.
+  struct GradientScratch {
+    AlignedFloats charge, share, behind, by_x, by_resistance, resistance, value, kernel, lengths, g;
+    std::vector<float> reference_charge;  // clusters x vectors
+  };
+  float* gradient_start(Index vectors, GradientScratch& gradient) const;
+  void gradient_columns(Index vectors, Scratch& scratch, GradientScratch& gradient) const;
+  const float* gradient_vector(Index vector, Index vectors, int longest_code, const Input& input,
+                               Scratch& scratch, GradientScratch& gradient, WireGradient& wire) const;
+  // The same two where no vector of the pass has a pulse: nothing loads the wire, a growing pulse sees all of V.
+  void gradient_columns_idle(Index vectors, GradientScratch& gradient) const;
+  const float* gradient_vector_idle(Index vector, Index vectors, GradientScratch& gradient) const;
+  // By the conductances of a row (by position) in the panel that begins at `place`, after gradient_columns.
+  const float* gradient_by_g(Index position, Index place, const GradientScratch& gradient) const {
+    return gradient.g.data() + place * shape_.positions() + (position + shape_.padding) * table_->panel_cols;
+  }
+  Index panel_cols() const { return table_->panel_cols; }
+
+  Index padded_cols() const { return static_cast<Index>(order_.size()); }
+  // Column of the group in each place; -1 where there is none.
+  const std::vector<Index>& columns() const { return order_; }
+
+ private:
+  Index resistance_stride() const { return kernels::rounded_blocks(static_cast<int>(shape_.blocks)); }
+  struct Cluster {
+    AlignedFloats reference;
+    AlignedFloats delta;            // panels
+    AlignedFloats delta_by_column;  // panel x block x column x padded_length
+    Index panels, first_place;
+  };
+  Index padded_length() const { return (shape_.length + table_->lanes - 1) / table_->lanes * table_->lanes; }
+  kernels::Pass kernel_pass(int longest_code, const Input& input, const Scratch& scratch) const;
+  kernels::Reference kernel_reference(const Cluster& cluster) const;
+  float follow_cluster(std::size_t k, Index vector, Index vectors, const kernels::Pass& pass,
+                       Scratch& scratch) const;
+  // Derivatives by x of one row of x_row plus those by the charge: value, positions.
+  float join_by_x(std::size_t k, Index vector, Index vectors, Index bin, GradientScratch& gradient,
+                  float* value) const;
+  void panel_gradient(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch,
+                      GradientScratch& gradient) const;
+  static void fill_tables(int longest_code, Scratch& scratch);
+  // Of one cluster and vector; bins are `vectors` rows apart.
+  Index x_row(std::size_t cluster, Index vector, Index vectors) const {
+    return static_cast<Index>(cluster) * shape_.bins * vectors + vector;
+  }
+
+  const kernels::Table* table_;
+  ClosureShape shape_;
+  Index stride_;
+  AlignedFloats offset_;
+  std::vector<Cluster> clusters_;
+  std::vector<Index> order_;
+};
+
+}  // namespace crosstile::tilemodel
