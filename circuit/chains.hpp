@@ -40,6 +40,16 @@ class Chains {
       for (Index j = 0; j < chains_; ++j) n[j] += share[j] * before[j];
     }
   }
+  // The same with the chain's own step in the caller's loop: source(k, out, share, before) must leave its right-hand side plus
+  // share * before in `out`. Both are null for the first node.
+  template <typename Source>
+  void eliminate_with(Eigen::Ref<Array> v, const Source& source) const {
+    for (Index step = 0; step < length_; ++step) {
+      const Index k = node(step);
+      if (step == 0) source(k, row(v, k), static_cast<const double*>(nullptr), static_cast<const double*>(nullptr));
+      else source(k, row(v, k), pass_.row(node(step - 1)), static_cast<const double*>(row(v, node(step - 1))));
+    }
+  }
   template <typename Use>
   void substitute(Eigen::Ref<Array> v, const Use& use) const {
     for (Index step = length_ - 1; step >= 0; --step) {

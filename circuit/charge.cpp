@@ -111,8 +111,10 @@ class EventDriven {
     const bool gated = tile.drive == data::Drive::gated;
     std::vector<bool> on(static_cast<std::size_t>(crossbar_.rows()), false);
     Held held;
-    held.drop = Array::Zero(crossbar_.lines(), crossbar_.cols());
-    held.column = Array::Zero(crossbar_.rows(), crossbar_.cols());
+    if (rc_ || charging_) {
+      held.drop = Array::Zero(crossbar_.lines(), crossbar_.cols());
+      held.column = Array::Zero(crossbar_.rows(), crossbar_.cols());
+    }
     held.line_volt = Vector::Zero(crossbar_.lines());
     if (gated) held.line_volt = volts(pass, on, true);
 
@@ -199,7 +201,7 @@ class EventDriven {
       std::iota(previous_lines_.begin(), previous_lines_.end(), Index{0});
       solver_.set_lines(previous_lines_);
     }
-    const SteadyReport report = solver_.solve(volt_seconds, point_);
+    const SteadyReport report = solver_.solve_sense(volt_seconds, point_);
     ++result.intervals;
     result.iterations += report.iterations;
     if (report.status != Status::ok) result.status = report.status;
@@ -233,7 +235,8 @@ class EventDriven {
 
     guess_column(lines);
     solver_.set_lines(lines);
-    const SteadyReport report = solver_.solve(volt, point_);
+    const bool all = rc_ || charging_ || options_.energy;
+    const SteadyReport report = all ? solver_.solve(volt, point_) : solver_.solve_sense(volt, point_);
     previous_lines_ = lines;
     ++result.intervals;
     result.iterations += report.iterations;
@@ -263,58 +266,99 @@ class EventDriven {
 
   // Charge of going from the held state to this interval's operating point: -s^T G^-1 C dv (docs/theory.md, "Event-driven charge").
   void settle(const Lines& lines, const Vector& all_volt, Held& held, Vector& correction, ChargeResult& result) {
-    const auto& tile = crossbar_.tile;
-    const Index cols = crossbar_.cols();
-    Array column = Array::Zero(crossbar_.rows(), cols);
-    if (column_capacitance_) expand(lines, column);
-    if (charging_) result.wire_charging_joule += charging_energy(lines, all_volt, column, held);
-    const Array column_current = -tile.c_col_farad * (column - held.column);  // ampere seconds into each column node
-
-    Array b_row = Array::Zero(static_cast<Index>(lines.size()), cols);
-    if (row_capacitance_) {
-      for (std::size_t k = 0; k < lines.size(); ++k) {
-        const Index l = lines[k];
-        // C d(v_row) = C d(V - e): the source pays for the V part through the wire as well.
-        b_row.row(static_cast<Index>(k)) =
-            tile.c_row_farad * ((all_volt[l] - held.line_volt[l]) - (point_.drop.row(static_cast<Index>(k)) - held.drop.row(l)));
-      }
-    }
-    Array b_column = Array::Zero(static_cast<Index>(lines.size()), cols);
-    if (column_capacitance_) {
-      correction += to_physical(crossbar_, column_current.colwise().sum()).matrix().transpose();
-      reduce(lines, column_current, b_column);
-    }
-    if (rc_ && !lines.empty() && (b_row.abs().maxCoeff() > 0.0 || b_column.abs().maxCoeff() > 0.0)) {
-      if (!linear_) solver_.mesh().factor(lines, path_slope(lines, all_volt, held));
-      Array e, c;
-      // As exact as the charges that the correction is added to, and never exacter than arithmetic allows.
-      const double scale = b_column.abs().maxCoeff() + 1e-3 * b_row.abs().maxCoeff();
-      const double tolerance = std::max(1e-12 * scale, options_.steady.tolerance * largest_cell_charge_);
-      const auto report = solver_.mesh().solve(b_row, b_column, e, c, tolerance, options_.steady.max_iterations);
-      result.iterations += report.iterations;
-      if (!report.converged) result.status = Status::not_converged;
-      const Array cell_charge = -solver_.mesh().conductance().view() * (e + c);
-      correction += to_physical(crossbar_, cell_charge.colwise().sum()).matrix().transpose();
-    }
-    held.column = column;
-    held.drop.setZero();
-    for (std::size_t k = 0; k < lines.size(); ++k) held.drop.row(lines[k]) = point_.drop.row(static_cast<Index>(k));
+    const bool solved = rc_ && !lines.empty();
+    if (solved && !linear_) path_slope(lines, all_volt, held);
+    b_row_.setZero(static_cast<Index>(lines.size()), crossbar_.cols());
+    b_column_.setZero(static_cast<Index>(lines.size()), crossbar_.cols());
+    Vector sensed = Vector::Zero(crossbar_.cols());  // internal order
+    double energy = 0.0;
+    if (column_capacitance_) energy += charge_columns(lines, held, sensed);
+    energy += charge_rows(lines, all_volt, held);
+    if (charging_) result.wire_charging_joule += energy;
+    if (solved) solve_transition(lines, sensed, result);
+    for (Index j = 0; j < sensed.size(); ++j) correction[crossbar_.column_order[static_cast<std::size_t>(j)]] += sensed[j];
     held.line_volt = all_volt;
   }
 
-  // C dv^2 / 2 of every wire node: what a transition dissipates, and half of C V^2 for each of a pulse's two edges.
-  double charging_energy(const Lines& lines, const Vector& all_volt, const Array& column, const Held& held) const {
-    const auto& tile = crossbar_.tile;
-    double energy = 0.5 * tile.c_col_farad * (column - held.column).square().sum();
+  // Charge -C dc of every node of the column wires, handed to the lines that conduct; what belongs to no line goes into `sensed`. Takes the new
+  // voltages over into `held` and returns C dc^2 / 2.
+  double charge_columns(const Lines& lines, Held& held, Vector& sensed) {
+    const double farad = crossbar_.tile.c_col_farad;
+    double square = 0.0;
+    Vector charge(crossbar_.cols());
+    for_each_share([&](Index row, const MeshSolver::WireShare& share, Index first, Index count) {
+      double* const __restrict old = held.column.data() + row * crossbar_.cols() + first;
+      double* const __restrict q = charge.data();
+      const bool one = !lines.empty() && share.first >= 0, two = !lines.empty() && share.second >= 0;
+      const double* const a = one ? point_.column.data() + share.first * crossbar_.cols() + first : nullptr;
+      const double* const b = two ? point_.column.data() + share.second * crossbar_.cols() + first : nullptr;
+      const double wa = share.first_weight, wb = share.second_weight;
+      for (Index j = 0; j < count; ++j) {
+        const double now = (one ? wa * a[j] : 0.0) + (two ? wb * b[j] : 0.0);
+        q[j] = -farad * (now - old[j]);
+        old[j] = now;
+      }
+      if (charging_) square += dot(q, q, count);
+      double rest = 1.0;
+      const auto give = [&](Index line, double weight) {
+        double* const __restrict to = b_column_.data() + line * crossbar_.cols() + first;
+        for (Index j = 0; j < count; ++j) to[j] += weight * q[j];
+        rest -= weight;
+      };
+      if (one) give(share.first, wa);
+      if (two) give(share.second, wb);
+      double* const __restrict direct = sensed.data() + first;
+      for (Index j = 0; j < count; ++j) direct[j] += rest * q[j];
+    });
+    return farad > 0.0 ? 0.5 * square / farad : 0.0;
+  }
+
+  // Charge C d(V - e) of every node of the row wires: the source pays for the V part through the wire as well.
+  double charge_rows(const Lines& lines, const Vector& all_volt, Held& held) {
+    const double farad = crossbar_.tile.c_row_farad;
+    const Index cols = crossbar_.cols();
+    double square = 0.0;
     std::size_t k = 0;
+    Vector change(cols);
     for (Index l = 0; l < crossbar_.lines(); ++l) {
       const bool on = k < lines.size() && lines[k] == l;
       const double volt = all_volt[l] - held.line_volt[l];
-      if (on) energy += 0.5 * tile.c_row_farad * (volt - point_.drop.row(static_cast<Index>(k)) + held.drop.row(l)).square().sum();
-      else energy += 0.5 * tile.c_row_farad * (volt + held.drop.row(l)).square().sum();
+      double* const __restrict old = held.drop.data() + l * cols;
+      const double* const now = on ? point_.drop.data() + static_cast<Index>(k) * cols : nullptr;
+      double* const __restrict dv = change.data();
+      for (Index j = 0; j < cols; ++j) {
+        const double drop = now != nullptr ? now[j] : 0.0;
+        dv[j] = volt - (drop - old[j]);
+        old[j] = drop;
+      }
+      if (charging_) square += dot(dv, dv, cols);
+      if (on && row_capacitance_)
+        for (Index j = 0; j < cols; ++j) b_row_(static_cast<Index>(k), j) = farad * dv[j];
       if (on) ++k;
     }
-    return energy;
+    return 0.5 * farad * square;
+  }
+
+  // What of these charges reaches the senses.
+  void solve_transition(const Lines& lines, Vector& sensed, ChargeResult& result) {
+    const double largest_column = largest(b_column_.data(), b_column_.size()), largest_row = largest(b_row_.data(), b_row_.size());
+    if (!(largest_column > 0.0 || largest_row > 0.0)) return;
+    MeshSolver& mesh = solver_.mesh();
+    if (!linear_) mesh.factor(lines, path_slope_);
+    // As exact as the charges that the correction is added to, and never exacter than arithmetic allows.
+    const double tolerance = std::max(1e-12 * (largest_column + 1e-3 * largest_row), options_.steady.tolerance * largest_cell_charge_);
+    transition_column_.setZero(b_column_.rows(), b_column_.cols());
+    const bool by_voltage = mesh.senses_by_voltage();
+    const auto report = mesh.solve_columns(b_row_, b_column_, by_voltage ? nullptr : &transition_drop_, transition_column_, tolerance,
+                                           options_.steady.max_iterations);
+    result.iterations += report.iterations;
+    if (!report.converged) result.status = Status::not_converged;
+    if (by_voltage) {
+      sensed += mesh.sense_current(transition_column_);
+      return;
+    }
+    const Array cell_charge = -mesh.conductance().view() * (transition_drop_ + transition_column_);
+    sensed += (b_column_ + cell_charge).colwise().sum().matrix().transpose();
   }
 
   // Conductance of a non-linear cell for the charge of a transition from v1 to v2: the mean over the path of the chord from v to v2, which is
@@ -338,19 +382,6 @@ class EventDriven {
     return path_slope_;
   }
 
-  // Column voltages of all rows from those of the active lines.
-  void expand(const Lines& lines, Array& column) const {
-    if (lines.empty()) return;
-    for_each_share([&](Index row, Index active, double weight, Index first, Index count) {
-      column.row(row).segment(first, count) += weight * point_.column.row(active).segment(first, count);
-    });
-  }
-  void reduce(const Lines& lines, const Array& current, Array& b_column) const {
-    if (lines.empty()) return;
-    for_each_share([&](Index row, Index active, double weight, Index first, Index count) {
-      b_column.row(active).segment(first, count) += weight * current.row(row).segment(first, count);
-    });
-  }
   template <typename Use>
   void for_each_share(const Use& use) const {
     const Index south = crossbar_.south_columns;
@@ -358,11 +389,7 @@ class EventDriven {
       const Index first = north ? south : 0;
       const Index count = north ? crossbar_.cols() - south : south;
       if (count == 0) continue;
-      for (Index row = 0; row < crossbar_.rows(); ++row) {
-        const auto share = solver_.mesh().wire_share(row, north);
-        if (share.first >= 0) use(row, share.first, share.first_weight, first, count);
-        if (share.second >= 0) use(row, share.second, share.second_weight, first, count);
-      }
+      for (Index row = 0; row < crossbar_.rows(); ++row) use(row, solver_.mesh().wire_share(row, north), first, count);
     }
   }
 
@@ -379,6 +406,7 @@ class EventDriven {
   Lines previous_lines_;
   bool linear_;
   Array path_slope_;
+  Array b_row_, b_column_, transition_drop_, transition_column_;
 };
 
 }  // namespace

@@ -113,7 +113,7 @@ struct ConductanceTrace {
 };
 
 struct ChargeOptions {
-  SteadyOptions steady = {.tolerance = 1e-11};  ///< of every interval; charges come out ten times better
+  SteadyOptions steady = {.tolerance = 1e-10};  ///< of every interval
   double settle_tolerance = 1e-9;  ///< exp(-shortest interval / slowest time constant) must be below this
   bool energy = true;
   ConductanceTrace trace;

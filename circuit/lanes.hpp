@@ -53,17 +53,24 @@ inline double dot(const double* a, const double* b, Index count) {
 // The larger one; NaN when either is.
 inline double larger(double a, double b) { return a >= b || std::isnan(a) ? a : b; }
 
+// most <- the larger of most and |value|, lane by lane; NaN is passed over.
+inline void take_size(Lanes4& most, Lanes4 value) {
+  const Lanes4 negative = -value;
+  const Lanes4 size = value > negative ? value : negative;
+  most = size > most ? size : most;
+}
+inline double largest(Lanes4 most) { return std::max({most[0], most[1], most[2], most[3]}); }
+
 // Largest absolute value; NaN when there is one.
 inline double largest(const double* a, Index count) {
   Lanes4 most{}, broken{};
   Index j = 0;
   for (; j + 4 <= count; j += 4) {
     const Lanes4 value = load<Lanes4>(a + j);
-    const Lanes4 size = value < 0.0 ? -value : value;
-    most = size > most ? size : most;
+    take_size(most, value);
     broken += value - value;
   }
-  double result = std::max({most[0], most[1], most[2], most[3]}) + sum(broken);
+  double result = largest(most) + sum(broken);
   for (; j < count; ++j) result = larger(result, std::abs(a[j]));
   return result;
 }

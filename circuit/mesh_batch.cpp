@@ -9,6 +9,11 @@ namespace {
 
 constexpr Index kLanes = MeshBatch::kLanes;
 constexpr Index kHalves = kLanes / 4;
+constexpr Index kAhead = 24;  // nodes that the next ones are asked for ahead of their use: no hardware follows these strides
+
+inline void fetch(const double* at, Index count, Index stride) {
+  for (Index n = 0; n < count; ++n) __builtin_prefetch(at + n * stride);
+}
 
 }  // namespace
 
@@ -65,7 +70,7 @@ MeshBatch::MeshBatch(const Crossbar& crossbar, const MeshSolver& solver)
 }
 
 // e = (T_r + G)^-1 (b - G c) for kLines lines from `first`.
-template <Index kLines, bool kByColumn>
+template <Index kLines, bool kByColumn, bool kFresh>
 void MeshBatch::lines_step(Workspace& work, Index first) const {
   double* const norton = work.norton.data();
   const double* const volt = work.volt.data();
@@ -73,11 +78,13 @@ void MeshBatch::lines_step(Workspace& work, Index first) const {
   for (Index p = cols_ - 1; p >= 0; --p) {
     const Index j = position_[static_cast<std::size_t>(p)];
     const double* const c = work.c.data() + at(first, j);
+    if (!kFresh && p >= kAhead) fetch(work.c.data() + at(first, position_[static_cast<std::size_t>(p - kAhead)]), kLines, 64);
     for (Index l = 0; l < kLines; ++l) {
       const double g = g_.row(first + l)[j], share = row_pass_.row(first + l)[p];
       const double* const drive = volt + (kByColumn ? j : first + l) * kLanes;
       for (Index h = 0; h < kHalves; ++h) {
-        const Lanes4 source = g * (load<Lanes4>(drive + 4 * h) - load<Lanes4>(c + l * 64 + 4 * h));
+        const Lanes4 at_cell = load<Lanes4>(drive + 4 * h);
+        const Lanes4 source = g * (kFresh ? at_cell : at_cell - load<Lanes4>(c + l * 64 + 4 * h));
         store(norton + (p * kLines + l) * kLanes + 4 * h, source + behind[l][h]);
         behind[l][h] = share * behind[l][h] + share * source;
       }
@@ -88,6 +95,7 @@ void MeshBatch::lines_step(Workspace& work, Index first) const {
   for (Index p = 0; p < cols_; ++p) {
     const Index j = position_[static_cast<std::size_t>(p)];
     double* const e = work.e.data() + at(first, j);
+    if (p + kAhead < cols_) fetch(work.e.data() + at(first, position_[static_cast<std::size_t>(p + kAhead)]), kLines, 64);
     const double ohm = row_ohm_[static_cast<std::size_t>(p)];
     for (Index l = 0; l < kLines; ++l) {
       const double share = row_pass_.row(first + l)[p];
@@ -106,7 +114,7 @@ void MeshBatch::lines_step(Workspace& work, Index first) const {
 }
 
 // The Gauss-Seidel answer of kColumns columns from `first`, and with it the next step of the recurrence (written over the step before).
-template <Index kColumns, bool kByColumn>
+template <Index kColumns, bool kByColumn, MeshBatch::State kState>
 void MeshBatch::columns_step(Workspace& work, Index first, bool north, const RecurrenceStep& step, Errors& errors) const {
   double* const norton = work.norton.data();
   const double* const volt = work.volt.data();
@@ -115,6 +123,7 @@ void MeshBatch::columns_step(Workspace& work, Index first, bool north, const Rec
   for (Index s = 0; s < lines_; ++s) {
     const Index k = north ? lines_ - 1 - s : s;
     const double* const e = work.e.data() + at(k, first);
+    if (s + kAhead < lines_) fetch(work.e.data() + at(north ? k - kAhead : k + kAhead, first), kColumns, kLanes);
     for (Index q = 0; q < kColumns; ++q) {
       const double g = g_.row(k)[first + q], share = column_pass_.row(k)[first + q];
       const double* const drive = volt + (kByColumn ? first + q : k) * kLanes;
@@ -134,14 +143,20 @@ void MeshBatch::columns_step(Workspace& work, Index first, bool north, const Rec
     const Index k = north ? lines_ - 1 - s : s;
     const double* const c = work.c.data() + at(k, first);
     double* const c_before = work.c_before.data() + at(k, first);
+    if (s >= kAhead) {
+      const Index later = at(north ? k + kAhead : k - kAhead, first);
+      if (kState != State::rest) fetch(work.c.data() + later, kColumns, kLanes);
+      fetch(work.c_before.data() + later, kColumns, kLanes);
+    }
     const double gap = ohm[static_cast<std::size_t>(k)];
     for (Index q = 0; q < kColumns; ++q) {
       const double g = g_.row(k)[first + q], share = column_pass_.row(k)[first + q];
       for (Index h = 0; h < kHalves; ++h) {
         v[q][h] = share * v[q][h] + share * gap * load<Lanes4>(norton + (s * kColumns + q) * kLanes + 4 * h);
-        const Lanes4 here = load<Lanes4>(c + q * kLanes + 4 * h);
+        const Lanes4 here = kState == State::rest ? Lanes4{} : load<Lanes4>(c + q * kLanes + 4 * h);
         const Lanes4 change = v[q][h] - here;
-        const Lanes4 next = here + step.gain * change + step.carry * (here - load<Lanes4>(c_before + q * kLanes + 4 * h));
+        Lanes4 next = here + step.gain * change;
+        if (kState == State::moving) next += step.carry * (here - load<Lanes4>(c_before + q * kLanes + 4 * h));
         store(c_before + q * kLanes + 4 * h, next);
         const Lanes4 error = g * change;
         const Lanes4 size = error < 0.0 ? -error : error;
@@ -161,6 +176,21 @@ void MeshBatch::columns_step(Workspace& work, Index first, bool north, const Rec
   }
 }
 
+template <bool kByColumn, MeshBatch::State kState>
+void MeshBatch::sweep(Workspace& work, const RecurrenceStep& step, Errors& errors) const {
+  constexpr bool kFresh = kState == State::rest;
+  Index k = 0;
+  for (; k + 4 <= lines_; k += 4) lines_step<4, kByColumn, kFresh>(work, k);
+  for (; k < lines_; ++k) lines_step<1, kByColumn, kFresh>(work, k);
+  for (const bool north : {false, true}) {
+    Index j = north ? south_ : 0;
+    const Index end = north ? cols_ : south_;
+    for (; j < end && j % 4 != 0; ++j) columns_step<1, kByColumn, kState>(work, j, north, step, errors);
+    for (; j + 4 <= end; j += 4) columns_step<4, kByColumn, kState>(work, j, north, step, errors);
+    for (; j < end; ++j) columns_step<1, kByColumn, kState>(work, j, north, step, errors);
+  }
+}
+
 template <bool kByColumn>
 MeshBatch::Report MeshBatch::run(Workspace& work, const std::vector<RecurrenceStep>& steps, double tolerance, int max_sweeps) const {
   // Largest source current of each drive.
@@ -171,18 +201,11 @@ MeshBatch::Report MeshBatch::run(Workspace& work, const std::vector<RecurrenceSt
         scale[lane] = std::max(scale[lane], g_.row(k)[j] * std::abs(work.volt[static_cast<std::size_t>((kByColumn ? j : k) * kLanes + lane)]));
   Report report;
   while (report.sweeps < max_sweeps) {
-    Index k = 0;
-    for (; k + 4 <= lines_; k += 4) lines_step<4, kByColumn>(work, k);
-    for (; k < lines_; ++k) lines_step<1, kByColumn>(work, k);
     const RecurrenceStep& step = steps[static_cast<std::size_t>(report.sweeps) % steps.size()];
     Errors errors;
-    for (const bool north : {false, true}) {
-      Index j = north ? south_ : 0;
-      const Index end = north ? cols_ : south_;
-      for (; j < end && j % 4 != 0; ++j) columns_step<1, kByColumn>(work, j, north, step, errors);
-      for (; j + 4 <= end; j += 4) columns_step<4, kByColumn>(work, j, north, step, errors);
-      for (; j < end; ++j) columns_step<1, kByColumn>(work, j, north, step, errors);
-    }
+    if (report.sweeps == 0) sweep<kByColumn, State::rest>(work, step, errors);
+    else if (step.carry == 0.0) sweep<kByColumn, State::first>(work, step, errors);
+    else sweep<kByColumn, State::moving>(work, step, errors);
     work.c.swap(work.c_before);
     ++report.sweeps;
     report.kirchhoff_error = report.sense_error = 0.0;
@@ -207,8 +230,6 @@ MeshBatch::Report MeshBatch::solve(Workspace& work, DriveBy by, const std::vecto
   work.e.resize(size);
   work.c.resize(size);
   work.c_before.resize(size);
-  std::fill(work.c.begin(), work.c.end(), 0.0);
-  std::fill(work.c_before.begin(), work.c_before.end(), 0.0);
   work.norton.resize(static_cast<std::size_t>(std::max(lines_, cols_) * 4 * kLanes));
   work.sense_ampere.resize(static_cast<std::size_t>(cols_ * kLanes));
   work.line_ampere.resize(static_cast<std::size_t>(lines_ * kLanes));

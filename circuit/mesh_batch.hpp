@@ -47,9 +47,13 @@ class MeshBatch {
     double worst[kLanes] = {};      // largest g |z|
     double of_column[kLanes] = {};  // sum of g |z| over a column, over its sense current; the worst column's
   };
-  template <Index kLines, bool kByColumn>
+  // What is known of c and c_before: both 0; carry 0, so that c_before does not matter; nothing.
+  enum class State { rest, first, moving };
+  template <bool kByColumn, State kState>
+  void sweep(Workspace& work, const RecurrenceStep& step, Errors& errors) const;
+  template <Index kLines, bool kByColumn, bool kFresh>
   void lines_step(Workspace& work, Index first) const;
-  template <Index kColumns, bool kByColumn>
+  template <Index kColumns, bool kByColumn, State kState>
   void columns_step(Workspace& work, Index first, bool north, const RecurrenceStep& step, Errors& errors) const;
   template <bool kByColumn>
   Report run(Workspace& work, const std::vector<RecurrenceStep>& steps, double tolerance, int max_sweeps) const;

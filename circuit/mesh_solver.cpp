@@ -186,6 +186,42 @@ struct DriveSource {
   bool silent() const { return volt.isZero(0.0); }
 };
 
+// One row of an iteration: r <- r - step q, c <- c + step p, and r also where q stood. Returns the largest |r|.
+struct IterationRow {
+  double* r;
+  double* c;
+  const double* p;
+  double* q;
+};
+double advance(const IterationRow& row, double step, Index count) {
+  double* const __restrict r = row.r;
+  double* const __restrict c = row.c;
+  const double* const __restrict p = row.p;
+  double* const __restrict q = row.q;
+  Lanes4 most{};
+  Index j = 0;
+  for (; j + 4 <= count; j += 4) {
+    const Lanes4 next = load<Lanes4>(r + j) - step * load<Lanes4>(q + j);
+    const Lanes4 volt = load<Lanes4>(c + j) + step * load<Lanes4>(p + j);
+    take_size(most, next);
+    store(r + j, next);
+    store(q + j, next);
+    store(c + j, volt);
+  }
+  double worst = largest(most);
+  for (; j < count; ++j) {
+    r[j] -= step * q[j];
+    q[j] = r[j];
+    c[j] += step * p[j];
+    worst = larger(worst, std::abs(r[j]));
+  }
+  return worst;
+}
+
+void add_product(double* __restrict out, const double* __restrict a, const double* __restrict b, Index count) {
+  for (Index j = 0; j < count; ++j) out[j] += a[j] * b[j];
+}
+
 }  // namespace
 
 // Calls use(chains, first column, columns) for those sensed south and for those sensed north.
@@ -247,17 +283,13 @@ double MeshSolver::precondition(double step, Array& c, double& worst) {
   if (coarse) coarse_.begin();
   for_each_group([&](const Chains& chains, Index first, Index count) {
     auto part = image_.view().middleCols(first, count);
-    chains.eliminate(part, [&](Index k, double* __restrict out) {
-      double* const __restrict r = residual_.row(k) + first;
-      if (step != 0.0) {
-        for (Index j = 0; j < count; ++j) r[j] -= step * out[j];
-        double* const __restrict volt = c.data() + k * c.cols() + first;
-        const double* const __restrict p = direction_.row(k) + first;
-        for (Index j = 0; j < count; ++j) volt[j] += step * p[j];
-      }
-      worst = larger(worst, largest(r, count));
+    chains.eliminate_with(part, [&](Index k, double* out, const double* share, const double* before) {
+      double* const r = residual_.row(k) + first;
+      if (step == 0.0) std::copy(r, r + count, out);
+      else worst = larger(worst, advance({r, c.data() + k * c.cols() + first, direction_.row(k) + first, out}, step, count));
+      if (step == 0.0) worst = larger(worst, largest(r, count));
       if (coarse) coarse_.gather(k, first, r);
-      std::copy(r, r + count, out);
+      if (share != nullptr) add_product(out, share, before, count);
     });
     chains.substitute(part, [&](Index k, const double* z) { product += dot(residual_.row(k) + first, z, count); });
   });
@@ -294,11 +326,14 @@ double MeshSolver::apply_schur(double beta) {
         if (beta == 0.0) {
           std::copy(z, z + cols, p);
           std::copy(r, r + cols, applied);
+          for (Index j = 0; j < cols; ++j) out[j] = g[j] * p[j];
         } else {
-          for (Index j = 0; j < cols; ++j) p[j] = z[j] + beta * p[j];
           for (Index j = 0; j < cols; ++j) applied[j] = r[j] + beta * applied[j];
+          for (Index j = 0; j < cols; ++j) {
+            p[j] = z[j] + beta * p[j];
+            out[j] = g[j] * p[j];
+          }
         }
-        for (Index j = 0; j < cols; ++j) out[j] = g[j] * p[j];
       },
       [&](Index k, const double* __restrict volt) {
         const double* const __restrict g = g_.row(k);
@@ -311,24 +346,24 @@ double MeshSolver::apply_schur(double beta) {
 }
 
 template <typename Source>
-LinearReport MeshSolver::solve_from(const Source& source, Array& e, Array& c, double tolerance_ampere, int max_iterations) {
+LinearReport MeshSolver::solve_from(const Source& source, Array* e, Array& c, double tolerance_ampere, int max_iterations) {
   LinearReport report;
   const Index rows = g_.rows(), cols = g_.cols();
-  e.resize(rows, cols);
+  if (e != nullptr) e->resize(rows, cols);
   if (c.rows() != rows || c.cols() != cols) c.setZero(rows, cols);
   swept_ = false;
   step_lengths_.clear();
   direction_ratios_.clear();
   if (lines_.empty()) return report;
   if (source.silent()) {  // any tolerance relative to the sources would be 0
-    e.setZero();
+    if (e != nullptr) e->setZero();
     c.setZero();
     return report;
   }
   const bool columns = has_columns_ || extra_;
   if (!columns) c.setZero();
   if (!has_rows_) {
-    e.setZero();
+    if (e != nullptr) e->setZero();
     if (!columns) return report;
     for_each_group([&](const Chains& chains, Index first, Index count) {
       auto part = c.middleCols(first, count);
@@ -351,6 +386,7 @@ LinearReport MeshSolver::solve_from(const Source& source, Array& e, Array& c, do
       }
       const double rho_before = rho;
       rho = precondition(step, c, report.residual_ampere);
+      if (!std::isfinite(rho)) report.residual_ampere = rho;  // the largest residual passes NaN over
       if (report.residual_ampere <= tolerance_ampere) break;
       const double ratio = rho_before > 0.0 ? rho / rho_before : 0.0;
       step = rho / apply_schur(ratio);
@@ -360,16 +396,43 @@ LinearReport MeshSolver::solve_from(const Source& source, Array& e, Array& c, do
       direction_ratios_.push_back(ratio);
     }
   }
-  solve_rows(source, c, e);
+  if (e != nullptr) solve_rows(source, c, *e);
   return report;
 }
 
 LinearReport MeshSolver::solve(const Array& b_row, const Array& b_column, Array& e, Array& c, double tolerance_ampere, int max_iterations) {
+  return solve_from(ArraySource{b_row, b_column, g_}, &e, c, tolerance_ampere, max_iterations);
+}
+
+LinearReport MeshSolver::solve_columns(const Array& b_row, const Array& b_column, Array* e, Array& c, double tolerance_ampere,
+                                       int max_iterations) {
   return solve_from(ArraySource{b_row, b_column, g_}, e, c, tolerance_ampere, max_iterations);
 }
 
 LinearReport MeshSolver::solve_drive(const Vector& line_volt, Array& e, Array& c, double tolerance_ampere, int max_iterations) {
-  return solve_from(DriveSource{line_volt, g_}, e, c, tolerance_ampere, max_iterations);
+  return solve_from(DriveSource{line_volt, g_}, &e, c, tolerance_ampere, max_iterations);
+}
+
+LinearReport MeshSolver::solve_drive_columns(const Vector& line_volt, Array& c, double tolerance_ampere, int max_iterations) {
+  return solve_from(DriveSource{line_volt, g_}, nullptr, c, tolerance_ampere, max_iterations);
+}
+
+bool MeshSolver::senses_by_voltage() const {
+  const data::TileSpec& tile = crossbar_.tile;
+  return !extra_ && tile.sense_segment * tile.r_col_ohm + tile.r_sense_ohm > 0.0;
+}
+
+Vector MeshSolver::sense_current(const Array& c) const {
+  Vector current = Vector::Zero(crossbar_.cols());
+  const Index last = static_cast<Index>(lines_.size()) - 1;
+  if (last < 0) return current;
+  const auto row = [&](Index k) { return crossbar_.row_of_line(lines_[static_cast<std::size_t>(k)]); };
+  for_each_group([&](const Chains&, Index first, Index count) {
+    const bool north = first >= crossbar_.south_columns;
+    const Index k = north ? 0 : last;
+    current.segment(first, count) = c.row(k).segment(first, count).matrix().transpose() / sense_distance_ohm(row(k), north);
+  });
+  return current;
 }
 
 MeshSolver::WireShare MeshSolver::wire_share(Index row, bool north) const {

@@ -39,8 +39,15 @@ class MeshSolver {
 
   // c holds the initial guess. Stops when the largest Kirchhoff error is below `tolerance_ampere`.
   LinearReport solve(const Array& b_row, const Array& b_column, Array& e, Array& c, double tolerance_ampere, int max_iterations);
+  // The same, e only when wanted (not null).
+  LinearReport solve_columns(const Array& b_row, const Array& b_column, Array* e, Array& c, double tolerance_ampere, int max_iterations);
   // The same for the currents that drive voltages (one a line) push through the grounded cells: b_row = b_column = G V.
   LinearReport solve_drive(const Vector& line_volt, Array& e, Array& c, double tolerance_ampere, int max_iterations);
+
+  // The same without e: the columns' voltages are enough for the sense currents where there is resistance before the sense.
+  LinearReport solve_drive_columns(const Vector& line_volt, Array& c, double tolerance_ampere, int max_iterations);
+  bool senses_by_voltage() const;
+  Vector sense_current(const Array& c) const;  // cols, internal order
 
   // Largest current that the drive voltages push through a grounded cell.
   double largest_drive_ampere(const Vector& line_volt) const;
@@ -71,7 +78,7 @@ class MeshSolver {
 
  private:
   template <typename Source>
-  LinearReport solve_from(const Source& source, Array& e, Array& c, double tolerance_ampere, int max_iterations);
+  LinearReport solve_from(const Source& source, Array* e, Array& c, double tolerance_ampere, int max_iterations);  // e: null when not wanted
   template <typename Source>
   void solve_rows(const Source& source, const Array& c, Array& e);
   template <typename Source>

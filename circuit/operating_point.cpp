@@ -36,6 +36,19 @@ SteadyReport OperatingPointSolver::solve(const Vector& line_volt, OperatingPoint
   return report;
 }
 
+SteadyReport OperatingPointSolver::solve_sense(const Vector& line_volt, OperatingPoint& point) {
+  if (!linear_ || !mesh_.has_row_wires() || !mesh_.senses_by_voltage()) return solve(line_volt, point);
+  SteadyReport report;
+  point.largest_ampere = mesh_.largest_drive_ampere(line_volt);
+  const LinearReport linear =
+      mesh_.solve_drive_columns(line_volt, point.column, options_.tolerance * point.largest_ampere, options_.max_iterations);
+  point.sense_ampere = mesh_.sense_current(point.column);
+  report.iterations = linear.iterations;
+  report.kirchhoff_error = point.largest_ampere > 0.0 ? linear.residual_ampere / point.largest_ampere : 0.0;
+  if (!linear.converged || !point.sense_ampere.allFinite()) report.status = Status::not_converged;
+  return report;
+}
+
 SteadyReport OperatingPointSolver::solve_linear(const Vector& line_volt, OperatingPoint& point) {
   SteadyReport report;
   const double scale = mesh_.largest_drive_ampere(line_volt);

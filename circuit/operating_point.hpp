@@ -30,6 +30,8 @@ class OperatingPointSolver {
   void set_lines(const std::vector<Index>& lines);
   // Solves for the drive voltages of the active lines; `point.column` is the initial guess.
   SteadyReport solve(const Vector& line_volt, OperatingPoint& point);
+  // The same when only point.sense_ampere, point.column and point.largest_ampere (here: a bound) are wanted.
+  SteadyReport solve_sense(const Vector& line_volt, OperatingPoint& point);
   PowerBudget power(const Vector& line_volt, const OperatingPoint& point) const;
   Vector sense_current(const OperatingPoint& point) const;  // cols, physical order
   // Row k of the cells' slopes: conductances, or the working point's slopes.

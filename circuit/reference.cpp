@@ -93,11 +93,10 @@ void require_method(const data::ReferenceSet& inputs, const std::string& method)
   if (method != "charge" && method != "transient")
     throw Error(ErrorKind::usage,
                 "reference.method = \"" + method + "\" is not allowed; allowed: \"charge\", \"transient\"");
-  if (method == "charge" && inputs.tile.front_end.kind != data::FrontEndKind::ideal)
+  if (method == "charge" && inputs.tile.front_end.kind == data::FrontEndKind::integrator)
     throw Error(ErrorKind::usage,
-                "reference.method = \"charge\" computes the charge of an ideal front end, and "
-                "tile.front_end.kind is \"" +
-                    std::string(data::to_name(inputs.tile.front_end.kind)) + "\"; use \"transient\"");
+                "reference.method = \"charge\" knows no op-amp, and tile.front_end.kind is \"integrator\"; use "
+                "\"transient\"");
 }
 
 // One shard: vectors first .. first + count - 1 through the circuit, and their results in a file.

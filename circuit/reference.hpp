@@ -21,7 +21,7 @@ struct ReferenceOptions {
 /// Fills charges, energies (cells, row_wires, column_wires, drivers, senses, wire_charging) and supply
 /// currents of all vectors; energies and supply currents are always those of the event-driven solver. Results
 /// lie in shards in `folder`; a run that was interrupted goes on there. Errors: usage (also for method
-/// "charge" with a front end that is not ideal); io; interrupted; not_converged naming the vector, also when
+/// "charge" with an op-amp); io; interrupted; not_converged naming the vector, also when
 /// method "charge" finds that the network does not settle (then use "transient").
 data::ReferenceSet run_reference(data::ReferenceSet inputs, const ReferenceOptions& options,
                                  const std::filesystem::path& folder, const Progress& progress = {});

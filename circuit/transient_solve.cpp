@@ -11,9 +11,14 @@ namespace {
 // Conductance that holds a node at its present voltage while the others are solved for.
 constexpr double kPin = 1e30;
 
+// Part of the current of a cell fully on that is nothing: tolerances relative to a residual need an end when all is at rest.
+constexpr double kNothing = 1e-18;
+
 double largest(const Array& array) { return array.abs().maxCoeff(); }
 
 }  // namespace
+
+double TransientSystem::nothing_ampere() const { return kNothing * crossbar_.tile.g_max_siemens * crossbar_.tile.v_read_volt; }
 
 void TransientSystem::factor(double cj, double row_pin, double column_pin) {
   const auto& tile = crossbar_.tile;
@@ -54,7 +59,7 @@ bool TransientSystem::solve(double cj, bool new_step, double reduction, double* 
   const Array& b_column = op_amp_ ? b_column_ : f_column_;
   const double scale = std::max(largest(f_row_), largest(b_column));
   x_column_.setZero(crossbar_.lines(), cols);
-  const auto report = mesh_.solve(f_row_, b_column, x_row_, x_column_, reduction * scale, 500);
+  const auto report = mesh_.solve(f_row_, b_column, x_row_, x_column_, std::max(reduction * scale, nothing_ampere()), 500);
   linear_iterations_ += report.iterations;
   if (!report.converged) return false;
   scatter(x_row_, x_column_, x);
@@ -117,7 +122,7 @@ bool TransientSystem::solve_algebraic(Vector& y, bool rows_free, bool columns_fr
     factor(0.0, rows_free ? 0.0 : kPin, columns_free ? 0.0 : kPin);
     const double scale = std::max(largest(f_row_), largest(f_column_));
     x_column_.setZero(crossbar_.lines(), crossbar_.cols());
-    const auto report = mesh_.solve(f_row_, f_column_, x_row_, x_column_, 1e-12 * scale, 2000);
+    const auto report = mesh_.solve(f_row_, f_column_, x_row_, x_column_, std::max(1e-12 * scale, nothing_ampere()), 2000);
     if (!report.converged) return false;
     scatter(x_row_, x_column_, x.data());
     if (!rows_free) x.head(column_offset_).setZero();

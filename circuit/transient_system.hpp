@@ -78,6 +78,7 @@ class TransientSystem {
   double sense_current_internal(const double* y, Index j) const;
   double collected_rate(double sense_ampere) const;  // of the one state of front ends "ideal" and "cco"
 
+  double nothing_ampere() const;
   void factor(double cj, double row_pin, double column_pin);
   void op_amp_sources();
   double sense_correction(const double* x, Index j) const;

@@ -25,8 +25,8 @@ struct ReferenceSet {
   Matrix charge_minus_coulomb;       ///< vectors x cols; 0 x 0 unless pair-columns
   Matrix energy_joule;               ///< vectors x energy_terms
   std::vector<std::string> energy_terms;  ///< "cells", "row_wires", ...
-  Matrix average_supply_ampere;      ///< vectors x supply_lines(); current out of each line's drivers, mean over all windows; or 0 x 0
-  Matrix peak_supply_ampere;         ///< vectors x supply_lines(); the largest of that current; or 0 x 0
+  Matrix average_supply_ampere;      ///< vectors x supply_lines(); magnitude of the current out of each line's drivers, mean over all windows; or 0 x 0
+  Matrix peak_supply_ampere;         ///< vectors x supply_lines(); the largest settled value of it; or 0 x 0
   IntVector held_out;                ///< vectors; 1 = kept out of every fit
 
   Index vectors() const { return codes.rows(); }

@@ -51,7 +51,7 @@ class CellModel {
   CellBranch branch(double g_siemens, double v_row_volt, double v_column_volt, double gate_volt) const;
 
   /// Many cells behind one gate voltage; all spans of the same length, no overlap of inputs and outputs. Vectorised: the currents are
-  /// those of branch() within some 1e-14 of themselves plus 1e-15 of v_row / (device and selector in series).
+  /// those of branch() within about 1e-13 of themselves.
   struct Inputs {
     std::span<const double> g_siemens, v_row_volt, v_column_volt;
   };

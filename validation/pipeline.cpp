@@ -356,7 +356,7 @@ void stage_compare(Run& run, const data::LabelledImages& train, const data::Labe
   const auto system = tile_system(run, network, train);
   circuit::ReferenceOptions options = run.config.reference;
   // The event-driven solver is the circuit's quickest exact answer, but it knows no op-amp.
-  options.method = run.config.tile.front_end.kind == data::FrontEndKind::ideal ? "charge" : "transient";
+  options.method = run.config.tile.front_end.kind == data::FrontEndKind::integrator ? "transient" : "charge";
   const data::ReferenceSet inputs = layer_inputs(run, system, test);
   const auto set = circuit::run_reference(inputs, options, run.folder.path("work/first_layer"), run.progress);
   data::write_reference_set(run.path(kLayerReference), set);

@@ -162,7 +162,7 @@ class Solver {
                         " of the largest cell current after " + std::to_string(state.report.iterations) +
                         " iterations");
     output_[a].row(v) = state.sense_ampere.transpose();
-    const Vector line_ampere = state.cell_ampere.rowwise().sum().matrix();
+    const Vector line_ampere = state.cell_ampere.rowwise().sum().abs().matrix();
     account(v, a) = {state.power, 0.0, line_ampere, line_ampere};
   }
 

@@ -74,8 +74,8 @@ struct SolveResult {
   Matrix output;  ///< vectors x cols; coulomb, ampere for steady
   Matrix energy;  ///< vectors x energy_terms(), both arrays together: joule, watt for steady; 0 x 0 unless
                   ///< asked for
-  Matrix supply_ampere;  ///< rows x supply_terms(): current out of each row wire's drivers, mean over all
-                         ///< vectors and windows, and the settled value of largest magnitude; 0 x 0 unless
+  Matrix supply_ampere;  ///< rows x supply_terms(): magnitude of the current out of each row wire's drivers,
+                         ///< mean over all vectors and windows, and its largest settled value; 0 x 0 unless
                          ///< energies are asked for
   std::string note;  ///< what a reader must know about the numbers; may be empty
   std::optional<double>

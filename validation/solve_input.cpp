@@ -90,7 +90,8 @@ void require_solvable(const data::TileSpec& tile, bool has_minus, const SolveOpt
   const bool front_end_matters =
       options.method != SolveMethod::steady && options.method != SolveMethod::transient &&
       options.method != SolveMethod::ngspice;
-  if (front_end_matters && tile.front_end.kind != data::FrontEndKind::ideal)
+  const bool counts = options.method == SolveMethod::charge && tile.front_end.kind == data::FrontEndKind::cco;
+  if (front_end_matters && !counts && tile.front_end.kind != data::FrontEndKind::ideal)
     refuse(method + " computes the charge of an ideal front end; tile.front_end.kind = " +
            quoted(data::to_name(tile.front_end.kind)) + " needs method \"transient\"");
   if (options.method == SolveMethod::binned) {

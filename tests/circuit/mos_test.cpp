@@ -213,7 +213,7 @@ TEST_CASE("Ideal wires on either side leave a transistor tile its exact limit", 
   }
 }
 
-TEST_CASE("A wide transistor is no resistance, and at 30 K a narrow one is the resistor beta makes of it", "[property]") {
+TEST_CASE("A wide transistor is no resistance, and at 100 K a narrow one is the resistor beta makes of it", "[property]") {
   data::TileSpec tile = mos_tile(8, 8, 5.0), plain = tile;
   plain.selector = {};
   const Matrix g = random_conductances(tile, 9);
@@ -224,13 +224,13 @@ TEST_CASE("A wide transistor is no resistance, and at 30 K a narrow one is the r
   CHECK((wide - without).cwiseAbs().maxCoeff() < 1e-5 * without.cwiseAbs().maxCoeff());
 
   tile.selector.beta_ampere_per_volt2 = 1.5e-3;
-  tile.selector.temperature_kelvin = 30.0;
+  tile.selector.temperature_kelvin = 100.0;
   plain.selector.r_on_ohm = 1.0 / (1.5e-3 * 0.6);
   const Vector narrow = solve_steady(Crossbar(tile, g), drive).sense_ampere;
   const Vector resistor = solve_steady(Crossbar(plain, g), drive).sense_ampere;
   const double gap = (narrow - resistor).cwiseAbs().maxCoeff() / without.cwiseAbs().maxCoeff();
-  CHECK(gap < 1e-3);   // of the 2 % that the transistors take, what a few millivolts between drain and source change
-  CHECK(gap > 1e-8);
+  CHECK(gap < 2e-3);
+  CHECK(gap > 1e-6);  // the millivolts between drain and source of a transistor do count
   CHECK((narrow - without).cwiseAbs().maxCoeff() > 5e-3 * without.cwiseAbs().maxCoeff());
 }
 
@@ -280,7 +280,9 @@ TEST_CASE("Event-driven and transient charge agree for transistor cells", "[cros
       const auto transient = solve_transient(Crossbar(tile, g), codes, options);
       REQUIRE(transient.failure == "");
       const double share = (at_rest.charge_coulomb - transient.charge_coulomb).cwiseAbs().maxCoeff();
-      CAPTURE(share / largest, (events.charge_coulomb - transient.charge_coulomb).cwiseAbs().maxCoeff() / share);
-      CHECK((events.charge_coulomb - transient.charge_coulomb).cwiseAbs().maxCoeff() < (drive == data::Drive::gated ? 0.02 : 0.3) * share);
+      const double error = (events.charge_coulomb - transient.charge_coulomb).cwiseAbs().maxCoeff();
+      CAPTURE(share / largest, error / share);
+      // A level drive's pulses charge and discharge: what an ohmic device behind a transistor leaves of that is next to nothing.
+      CHECK(error < std::max((drive == data::Drive::gated ? 0.15 : 0.3) * share, 1e-5 * largest));
     }
 }

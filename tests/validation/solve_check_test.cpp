@@ -83,6 +83,8 @@ TEST_CASE("A sound run of every drive, cell and way of pulsing passes its checks
             CHECK(line(lines, "charge = transient").verdict == Verdict::pass);
             const bool ohmic = law.value == data::CellLaw::ohmic;
             CHECK(line(lines, "reciprocity").verdict == (ohmic ? Verdict::pass : Verdict::skipped));
+            const bool positive = ohmic && drive.value != data::Drive::bipolar;
+            CHECK(line(lines, "total <= ideal").verdict == (positive ? Verdict::pass : Verdict::skipped));
             const bool linear = ohmic && drive.value != data::Drive::gated;
             CHECK(line(lines, "superposition of charges").verdict ==
                   (linear ? Verdict::pass : Verdict::info));
