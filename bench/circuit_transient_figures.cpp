@@ -66,6 +66,7 @@ Reached run_spice(const TransientCase& which, double reltol) {
   Reached out;
   out.tolerance = reltol;
   circuit::NgspiceOptions options;
+  options.netlist = circuit::NetlistOptions::fast();
   options.netlist.reltol = reltol;
   options.netlist.max_step_s = 2.5e-9;
   circuit::NgspiceResult result;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -361,22 +362,29 @@ class EventDriven {
     sensed += (b_column_ + cell_charge).colwise().sum().matrix().transpose();
   }
 
-  // Conductance of a non-linear cell for the charge of a transition from v1 to v2: the mean over the path of the chord from v to v2, which is
-  // exact when the cell's voltage approaches v2 as one exponential (docs/theory.md, "Event-driven charge"). Simpson's rule.
+  // Conductance of a non-linear cell for the charge of a transition: the mean over the path of the chord from v to its end v2, which is exact
+  // when the cell's voltage approaches v2 as one exponential (docs/theory.md, "Event-driven charge"). With g(u) the slope at the share u of the
+  // path that mean is the integral of -ln(1 - u) g(u) over 0 to 1: Gauss's rule for this weight, three points, exact to the fifth degree.
   const Array& path_slope(const Lines& lines, const Vector& all_volt, const Held& held) {
     const auto& tile = crossbar_.tile;
-    path_slope_.resize(static_cast<Index>(lines.size()), crossbar_.cols());
+    const device::CellModel cells(tile.cell, tile.selector);
+    const double gate = tile.selector.kind == data::SelectorKind::mos ? tile.selector.gate_on_volt : 1.0;
+    constexpr std::array<std::array<double, 2>, 3> kRule{{{0.0638907930873254, 0.513404552232363},  // what is left of the path, weight
+                                                          {0.368997063715619, 0.391980041201488},
+                                                          {0.766880303938941, 0.0946154065661490}}};
+    const Index cols = crossbar_.cols();
+    const auto count = static_cast<std::size_t>(cols);
+    Array g(1, cols), row(1, cols), column(1, cols), current(1, cols), by_row(1, cols), by_column(1, cols);
+    path_slope_.setZero(static_cast<Index>(lines.size()), cols);
     for (Index k = 0; k < path_slope_.rows(); ++k) {
       const Index l = lines[static_cast<std::size_t>(k)];
-      for (Index j = 0; j < crossbar_.cols(); ++j) {
-        const double g = crossbar_.conductance_siemens(l, crossbar_.column_order[static_cast<std::size_t>(j)]);
-        const double v1 = held.line_volt[l] - held.drop(l, j) - held.column(crossbar_.row_of_line(l), j);
-        const double v2 = all_volt[l] - point_.drop(k, j) - point_.column(k, j);
-        const auto chord = [&](double v) {
-          if (std::abs(v2 - v) <= 1e-9 * tile.v_read_volt) return point_.slope(k, j);
-          return (point_.cell_ampere(k, j) - device::cell_point(tile.cell, tile.selector, g, v).current_ampere) / (v2 - v);
-        };
-        path_slope_(k, j) = (chord(v1) + 4.0 * chord(0.5 * (v1 + v2)) + point_.slope(k, j)) / 6.0;
+      for (Index j = 0; j < cols; ++j) g(0, j) = crossbar_.conductance_siemens(l, crossbar_.column_order[static_cast<std::size_t>(j)]);
+      for (const auto& [left, weight] : kRule) {
+        row.row(0) = (1.0 - left) * (all_volt[l] - point_.drop.row(k)) + left * (held.line_volt[l] - held.drop.row(l));
+        column.row(0) = (1.0 - left) * point_.column.row(k) + left * held.column.row(crossbar_.row_of_line(l));
+        cells.branches(gate, {{g.data(), count}, {row.data(), count}, {column.data(), count}},
+                       {{current.data(), count}, {by_row.data(), count}, {by_column.data(), count}});
+        path_slope_.row(k) += 0.5 * weight * (by_row.row(0) + by_column.row(0));
       }
     }
     return path_slope_;
@@ -434,7 +442,10 @@ double slowest_time_constant(const Crossbar& crossbar) {
 ChargeResult solve_charge(const Crossbar& crossbar, const IntVector& codes, const ChargeOptions& options) {
   if (codes.size() != crossbar.rows())
     throw Error(ErrorKind::usage, std::to_string(codes.size()) + " codes for " + std::to_string(crossbar.rows()) + " rows");
-  return EventDriven(crossbar, options).run(data::make_passes(codes, crossbar.tile));
+  const auto& tile = crossbar.tile;
+  if (tile.drive == data::Drive::gated && tile.selector.kind == data::SelectorKind::mos && tile.pulse.t_edge_s > 0.0)
+    throw Error(ErrorKind::usage, "event-driven charge knows no gate edges, and pulse.t_edge_s is above 0 for gated transistors; use the transient");
+  return EventDriven(crossbar, options).run(data::make_passes(codes, tile));
 }
 
 }  // namespace crosstile::circuit

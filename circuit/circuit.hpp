@@ -113,7 +113,7 @@ struct ConductanceTrace {
 };
 
 struct ChargeOptions {
-  SteadyOptions steady = {.tolerance = 1e-10};  ///< of every interval
+  SteadyOptions steady = {.tolerance = 1e-12};  ///< of every interval
   double settle_tolerance = 1e-9;  ///< exp(-shortest interval / slowest time constant) must be below this
   bool energy = true;
   ConductanceTrace trace;
@@ -134,7 +134,8 @@ struct ChargeResult {
   Index saturated_columns = 0;     ///< cco: columns that met the highest frequency or a full counter
 };
 
-/// Column charges of one signed code vector (rows), event-driven. Errors: usage for codes outside the DAC's range.
+/// Column charges of one signed code vector (rows), event-driven. Errors: usage for codes outside the DAC's range, and for gated
+/// transistors with finite gate edges (use the transient).
 ChargeResult solve_charge(const Crossbar& crossbar, const IntVector& codes, const ChargeOptions& options = {});
 
 /// Upper bound of the network's slowest time constant (wires with all cells open), seconds. 0 without capacitance.

@@ -1,37 +1,34 @@
-// Memory for arrays of many megabytes: huge pages where the system has them (one page fault in place of 512), and no needless zeroing.
+// Arrays of many megabytes that are not zeroed before they are filled.
 #pragma once
 
-#include <cstddef>
+#include <memory>
 #include <new>
 #include <vector>
 
 namespace crosstile::circuit {
 
-void* allocate_large(std::size_t bytes);  // throws std::bad_alloc
-void free_large(void* at) noexcept;
-
 template <typename T>
-struct LargeAllocator {
-  using value_type = T;
-
-  LargeAllocator() = default;
+struct UnfilledAllocator : std::allocator<T> {
   template <typename U>
-  LargeAllocator(const LargeAllocator<U>&) {}
+  struct rebind {
+    using other = UnfilledAllocator<U>;
+  };
+  UnfilledAllocator() = default;
+  template <typename U>
+  UnfilledAllocator(const UnfilledAllocator<U>&) {}
 
-  T* allocate(std::size_t count) { return static_cast<T*>(allocate_large(count * sizeof(T))); }
-  void deallocate(T* at, std::size_t) noexcept { free_large(at); }
   // Elements without a value are left as they are.
   template <typename U>
   void construct(U* at) {
     ::new (static_cast<void*>(at)) U;
   }
-  template <typename U>
-  bool operator==(const LargeAllocator<U>&) const {
-    return true;
+  template <typename U, typename... Arguments>
+  void construct(U* at, Arguments&&... arguments) {
+    ::new (static_cast<void*>(at)) U(std::forward<Arguments>(arguments)...);
   }
 };
 
 template <typename T>
-using LargeVector = std::vector<T, LargeAllocator<T>>;
+using LargeVector = std::vector<T, UnfilledAllocator<T>>;
 
 }  // namespace crosstile::circuit

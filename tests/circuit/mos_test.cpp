@@ -283,6 +283,6 @@ TEST_CASE("Event-driven and transient charge agree for transistor cells", "[cros
       const double error = (events.charge_coulomb - transient.charge_coulomb).cwiseAbs().maxCoeff();
       CAPTURE(share / largest, error / share);
       // A level drive's pulses charge and discharge: what an ohmic device behind a transistor leaves of that is next to nothing.
-      CHECK(error < std::max((drive == data::Drive::gated ? 0.15 : 0.3) * share, 1e-5 * largest));
+      CHECK(error < std::max((drive == data::Drive::gated ? 0.01 : 0.3) * share, 1e-5 * largest));
     }
 }
