@@ -17,8 +17,6 @@ void add_lines(const Crossbar& crossbar, const Vector& line_share, Eigen::Ref<Ve
   for (Index l = 0; l < crossbar.lines(); ++l) weight[crossbar.row_of_line(l)] += crossbar.polarity(l) * line_share[l];
 }
 
-constexpr int kLongRecurrence = 60;
-
 struct Columns {
   Index begin, end;
 };

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace crosstile::circuit {

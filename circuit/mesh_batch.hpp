@@ -14,6 +14,8 @@ struct RecurrenceStep {
   double gain = 1.0, carry = 0.0;
 };
 
+constexpr int kLongRecurrence = 60;  // beyond, the coarse correction on one drive beats a recurrence on eight
+
 // The recurrence of the last solve; empty when it was not one of plain conjugate gradients.
 std::vector<RecurrenceStep> recurrence_of(const MeshSolver& solver);
 

@@ -89,8 +89,6 @@ SteadyState solve_steady(const Crossbar& crossbar, const LineDrive& drive, const
 
 namespace {
 
-constexpr int kLongRecurrence = 60;  // beyond, the coarse correction on one drive beats a recurrence on eight
-
 struct BatchWorker {
   MeshBatch::Workspace lanes;
   std::unique_ptr<OperatingPointSolver> solver;  // for drives that go alone
