@@ -56,7 +56,8 @@ Levels::Levels(int longest_code) {
   first = slots - width * (count - 1);
 }
 
-Closure::Closure(const ColumnWire& wire, const Matrix& g, const ColumnGroup& group, const Settings& settings)
+Closure::Closure(const ColumnWire& wire, const Matrix& g, const ColumnGroup& group, const MeshLoad* mesh,
+                 const Settings& settings)
     : shape_(wire, g.rows(), settings.block_rows, settings.bins) {
   const Matrix own = by_position(g, group);
   clusters_ = cluster_columns(own, shape_.length, settings.references);
@@ -66,6 +67,28 @@ Closure::Closure(const ColumnWire& wire, const Matrix& g, const ColumnGroup& gro
     reference_.emplace_back(Vector::Zero(shape_.positions()));
     reference_.back().tail(shape_.rows) = centre;
     for (const Index j : clusters_.members[k]) delta_.col(j).tail(shape_.rows) = own.col(j) - centre;
+  }
+  if (mesh) choose_mesh(*mesh, own, group, settings.mesh_factor);
+}
+
+// q_bj: current that differing columns add to a block's cells, per volt of the reference column's drop, over the
+// block's conductance.
+void Closure::choose_mesh(const MeshLoad& load, const Matrix& own, const ColumnGroup& group, double factor) {
+  const Matrix current = by_position(load.current, group), drop = by_position(load.drop, group);
+  mesh_.setZero(shape_.blocks, own.cols());
+  for (const auto& members : clusters_.members) {
+    Vector mean_drop = Vector::Zero(shape_.rows);
+    for (const Index j : members) mean_drop += drop.col(j) / static_cast<double>(members.size());
+    for (const Index j : members) {
+      Vector conductance = Vector::Zero(shape_.blocks);
+      for (Index p = 0; p < shape_.rows; ++p) {
+        const Index b = (p + shape_.padding) / shape_.length;
+        if (mean_drop[p] > 0.0) mesh_(b, j) += factor * current(p, j) / mean_drop[p];
+        conductance[b] += own(p, j);
+      }
+      for (Index b = 0; b < shape_.blocks; ++b)
+        mesh_(b, j) = conductance[b] > 0.0 ? mesh_(b, j) / conductance[b] : 0.0;
+    }
   }
 }
 
@@ -166,11 +189,30 @@ void Closure::follow_reference(const double* lengths, const Levels& levels, std:
     for (Index k = 0; k < s.bins; ++k)
       if (out.z(b, k) > 0.0) out.resistance(b, k) = out.n(b, k) / (out.z(b, k) * out.z(b, k));
   }
+  if (mesh_.size() > 0) follow_load(levels, out);
 }
 
-// y: by block and bin, before the block; d: after it. Both may be null. The last y is in row `blocks` of y.
-double Closure::column_charge(Index column, const ReferenceColumn& reference, Matrix* y_out,
-                              Matrix* d_out) const {
+// K_b: drop of the reference column, averaged over the block's own current.
+void Closure::follow_load(const Levels& levels, ReferenceColumn& out) const {
+  const ClosureShape& s = shape_;
+  out.load.setZero(s.blocks, s.bins);
+  out.own.setZero(s.blocks, s.bins);
+  for (Index b = 0; b < s.blocks; ++b) {
+    for (Index m = 0; m < levels.count; ++m) {
+      const double a = levels.duration(m) * out.a(b, m);
+      const double mean_u = out.u(b, m) * (1.0 + s.spread_ohm * out.a(b, m));
+      out.load(b, out.bin[m]) += a * (1.0 - mean_u) * mean_u;
+      out.own(b, out.bin[m]) += a * mean_u * mean_u;
+    }
+    for (Index k = 0; k < s.bins; ++k)
+      out.load(b, k) = out.own(b, k) > 0.0 ? out.load(b, k) / out.own(b, k) : 0.0;
+  }
+}
+
+// trace: by block and bin, y before the block, d after it, sum the block's sum of x delta; the last y is in row
+// `blocks` of y. May be null.
+double Closure::column_charge(Index column, const ReferenceColumn& reference,
+                              const ColumnTrace* trace) const {
   double charge = reference.charge;
   for (Index k = 0; k < shape_.bins; ++k) {
     double d = 0.0, y = 1.0;
@@ -178,12 +220,14 @@ double Closure::column_charge(Index column, const ReferenceColumn& reference, Ma
       double sum = 0.0;
       for (Index i = b * shape_.length; i < (b + 1) * shape_.length; ++i)
         sum += reference.x(i, k) * delta_(i, column);
-      if (y_out) (*y_out)(b, k) = y;
+      if (trace) (*trace->y)(b, k) = y, (*trace->sum)(b, k) = sum;
+      if (mesh_.size() > 0)
+        sum += reference.load(b, k) * mesh_(b, column) * (sum + reference.own(b, k));
       d += sum * y;
       y += reference.resistance(b, k) * d;
-      if (d_out) (*d_out)(b, k) = d;
+      if (trace) (*trace->d)(b, k) = d;
     }
-    if (y_out) (*y_out)(shape_.blocks, k) = y;
+    if (trace) (*trace->y)(shape_.blocks, k) = y;
     charge += d / y;
   }
   return charge;
@@ -194,7 +238,7 @@ void Closure::charge(const double* lengths, int longest_code, double* out, Scrat
   for (std::size_t k = 0; k < clusters_.members.size(); ++k) {
     follow_reference(lengths, levels, k, scratch.reference);
     for (const Index j : clusters_.members[k])
-      out[j] = column_charge(j, scratch.reference, nullptr, nullptr);
+      out[j] = column_charge(j, scratch.reference, nullptr);
   }
 }
 
@@ -206,25 +250,37 @@ void Closure::gradient(const double* lengths, int longest_code, const double* ch
   Matrix& y = scratch.y;
   y.resize(s.blocks + 1, s.bins);
   scratch.d.resize(s.blocks, s.bins);
+  scratch.sum.resize(s.blocks, s.bins);
+  const bool coupled = mesh_.size() > 0;
   for (std::size_t cluster = 0; cluster < clusters_.members.size(); ++cluster) {
     const ReferenceColumn& reference = scratch.reference;
     follow_reference(lengths, levels, cluster, scratch.reference);
     g.x.setZero(s.positions(), s.bins);
     g.resistance.setZero(s.blocks, s.bins);
+    g.load.setZero(s.blocks, s.bins);
+    g.own.setZero(s.blocks, s.bins);
     g.charge = 0.0;
+    const ColumnTrace trace{&y, &scratch.d, &scratch.sum};
     for (const Index j : clusters_.members[cluster]) {
       const double e = charge_gradient[j];
-      column_charge(j, reference, &y, &scratch.d);
+      column_charge(j, reference, &trace);
       g.charge += e;
       for (Index k = 0; k < s.bins; ++k)
         for (Index b = 0; b < s.blocks; ++b) {
           // (D, y) is carried on by matrices of determinant 1, so d(D / y) = (y / y_end)^2 at every block.
-          const double share = y(b, k) / y(s.blocks, k);
+          const double y_share = y(b, k) / y(s.blocks, k);
           const double d = scratch.d(b, k) / y(s.blocks, k);
+          double by_sum = e * y_share * y_share;
           g.resistance(b, k) -= e * d * d;
+          if (coupled) {
+            const double q = by_sum * mesh_(b, j);
+            g.load(b, k) += q * (scratch.sum(b, k) + reference.own(b, k));
+            g.own(b, k) += q * reference.load(b, k);
+            by_sum += q * reference.load(b, k);
+          }
           for (Index i = b * s.length; i < (b + 1) * s.length; ++i) {
-            g.x(i, k) += e * share * share * delta_(i, j);
-            if (i >= s.padding) (*out.g)(i - s.padding, j) += e * share * share * reference.x(i, k);
+            g.x(i, k) += by_sum * delta_(i, j);
+            if (i >= s.padding) (*out.g)(i - s.padding, j) += by_sum * reference.x(i, k);
           }
         }
     }

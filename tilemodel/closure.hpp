@@ -10,6 +10,7 @@
 #include "tilemodel/clusters.hpp"
 #include "tilemodel/ladder.hpp"
 #include "tilemodel/ladder_gradient.hpp"
+#include "tilemodel/mesh_load.hpp"
 #include "tilemodel/panels.hpp"
 
 namespace crosstile::tilemodel {
@@ -63,12 +64,14 @@ struct ReferenceColumn {
   Matrix a, u, current, d;  // A_b; v_b (blocks + 1); I_b; D_b
   Vector ideal;             // levels: sum of A_b
   Matrix n, z;              // blocks x bins: numerator and denominator of R_b
+  Matrix load, own;         // blocks x bins: K_b, integral of A_b m_b^2 (own current)
 };
 
 // Gradient of a loss by the results of a reference column, and what follows from it.
 struct ReferenceGradient {
   Matrix x;           // positions x bins
   Matrix resistance;  // blocks x bins
+  Matrix load, own;   // blocks x bins
   double charge = 0.0;
 };
 
@@ -79,13 +82,16 @@ class Closure {
     Index block_rows;
     int bins;
     int references;
+    double mesh_factor = 1.0;  // times what row wires make of columns that differ
   };
-  Closure(const ColumnWire& wire, const Matrix& g, const ColumnGroup& group, const Settings& settings);
+  // mesh: null where row wires do not couple the columns.
+  Closure(const ColumnWire& wire, const Matrix& g, const ColumnGroup& group, const MeshLoad* mesh,
+          const Settings& settings);
 
   struct Scratch {
     ReferenceColumn reference;
     ReferenceGradient gradient;
-    Matrix y, d;  // blocks x bins: of one column
+    Matrix y, d, sum;  // blocks x bins: of one column
   };
   // lengths: pulse lengths in code steps, >= 0, rows by position; longest_code: slots of the pass; out: columns
   // of the group, overwritten.
@@ -101,21 +107,29 @@ class Closure {
   double largest_ratio() const;
   // positions x columns of the group: g minus the reference column of its cluster; padded positions are 0.
   const Matrix& delta() const { return delta_; }
+  // blocks x columns of the group: q_bj; empty where row wires do not couple the columns.
+  const Matrix& mesh() const { return mesh_; }
   // By cluster: the reference column by position, padded.
   const Vector& reference(std::size_t cluster) const { return reference_[cluster]; }
 
  private:
   void follow_reference(const double* lengths, const Levels& levels, std::size_t cluster,
                         ReferenceColumn& out) const;
+  void follow_load(const Levels& levels, ReferenceColumn& out) const;
   double fall(const ReferenceColumn& column, Index block, Index level) const;
   void reference_gradient(const double* lengths, const Levels& levels, std::size_t cluster,
                           const ReferenceColumn& column, Scratch& scratch, const GradientTargets& out) const;
-  double column_charge(Index column, const ReferenceColumn& reference, Matrix* y, Matrix* d) const;
+  // Of one column, before and behind every block.
+  struct ColumnTrace {
+    Matrix *y, *d, *sum;
+  };
+  double column_charge(Index column, const ReferenceColumn& reference, const ColumnTrace* trace) const;
+  void choose_mesh(const MeshLoad& load, const Matrix& own, const ColumnGroup& group, double factor);
 
   ClosureShape shape_;
   Clusters clusters_;
   std::vector<Vector> reference_;
-  Matrix delta_;
+  Matrix delta_, mesh_;
 };
 
 }  // namespace crosstile::tilemodel

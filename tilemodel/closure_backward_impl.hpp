@@ -46,7 +46,7 @@ void product(const Product& p) {
 
 // One vector and panel: y before every block and D behind it, then what the loss says about them. `share` is e f_b,
 // by block x vectors x panel columns; by_resistance is added to.
-template <int vectors, int pieces>
+template <int vectors, int pieces, bool mesh>
 inline void panel_backward(const Columns& c, const ColumnsBackward& g, int first) {
   constexpr int kCols = pieces * kLanes;
   V d[vectors][pieces], y[vectors][pieces];
@@ -54,7 +54,6 @@ inline void panel_backward(const Columns& c, const ColumnsBackward& g, int first
     for (int k = 0; k < pieces; ++k) d[v][k] = V{}, y[v][k] = all(1.0f);
   const float* delta = c.delta;
   const float* x = c.x + first * c.x_stride;
-  const float* resistance = c.resistance + first * c.resistance_stride;
   const long block_floats = static_cast<long>(c.vectors) * kCols;
   for (int b = 0; b < c.blocks; ++b) {
     V sums[vectors][pieces];
@@ -77,12 +76,17 @@ inline void panel_backward(const Columns& c, const ColumnsBackward& g, int first
     }
 #pragma GCC unroll 16
     for (int v = 0; v < vectors; ++v) {
-      const V r = all(resistance[v * c.resistance_stride + b]);
+      const long at = (first + v) * c.resistance_stride + b;
+      const V r = all(c.resistance[at]);
       float* share = g.share + b * block_floats + (first + v) * kCols;
       float* behind = g.behind + b * block_floats + (first + v) * kCols;
 #pragma GCC unroll 4
       for (int k = 0; k < pieces; ++k) {
         store(share + k * kLanes, y[v][k]);
+        if (mesh) {
+          store(g.sum + (share - g.share) + k * kLanes, sums[v][k]);
+          sums[v][k] = with_mesh(sums[v][k], load(c.mesh + b * kCols + k * kLanes), c.load[at], c.own[at]);
+        }
         d[v][k] += sums[v][k] * y[v][k];
         store(behind + k * kLanes, d[v][k]);
         y[v][k] += r * d[v][k];
@@ -98,23 +102,40 @@ inline void panel_backward(const Columns& c, const ColumnsBackward& g, int first
     for (int b = 0; b < c.blocks; ++b) {
       float* share = g.share + b * block_floats + (first + v) * kCols;
       const float* behind = g.behind + b * block_floats + (first + v) * kCols;
-      V loss{};
+      const long at = (first + v) * c.resistance_stride + b;
+      V loss{}, by_load{}, by_own{};
       for (int k = 0; k < pieces; ++k) {
         const V before = load(share + k * kLanes), d_behind = load(behind + k * kLanes);
-        store(share + k * kLanes, e[k] * before * before);
+        V by_sum = e[k] * before * before;
+        if (mesh) {
+          const V q = by_sum * load(c.mesh + b * kCols + k * kLanes);
+          by_load += q * (load(g.sum + (share - g.share) + k * kLanes) + c.own[at]);
+          by_own += q;
+          by_sum += q * c.load[at];
+        }
+        store(share + k * kLanes, by_sum);
         loss += e[k] * d_behind * d_behind;
       }
-      float* lanes = g.by_resistance + ((first + v) * static_cast<long>(c.blocks) + b) * kMostLanes;
-      store(lanes, load(lanes) - loss);
+      const long lanes = ((first + v) * static_cast<long>(c.blocks) + b) * kMostLanes;
+      store(g.by_resistance + lanes, load(g.by_resistance + lanes) - loss);
+      if (mesh) {
+        store(g.by_load + lanes, load(g.by_load + lanes) + by_load);
+        store(g.by_own + lanes, load(g.by_own + lanes) + by_own * c.load[at]);
+      }
     }
   }
 }
 
-void columns_backward(const Columns& c, const ColumnsBackward& g) {
+template <bool mesh>
+void all_columns_backward(const Columns& c, const ColumnsBackward& g) {
   int v = 0;
-  for (; v + 6 <= c.vectors; v += 6) panel_backward<6, kPanelPieces>(c, g, v);
-  for (; v + 2 <= c.vectors; v += 2) panel_backward<2, kPanelPieces>(c, g, v);
-  for (; v < c.vectors; ++v) panel_backward<1, kPanelPieces>(c, g, v);
+  for (; v + 6 <= c.vectors; v += 6) panel_backward<6, kPanelPieces, mesh>(c, g, v);
+  for (; v + 2 <= c.vectors; v += 2) panel_backward<2, kPanelPieces, mesh>(c, g, v);
+  for (; v < c.vectors; ++v) panel_backward<1, kPanelPieces, mesh>(c, g, v);
+}
+
+void columns_backward(const Columns& c, const ColumnsBackward& g) {
+  c.mesh ? all_columns_backward<true>(c, g) : all_columns_backward<false>(c, g);
 }
 
 // Values of a table over the levels where a row's pulse ends, the mean of both sides where it ends between levels.
@@ -182,7 +203,10 @@ void reference_backward(const Reference& reference, const Pass& pass, float* scr
   const float* a_rows = scratch;
   const float* u_rows = scratch + quantity;
   const float* i_rows = scratch + 2 * quantity + kBefore;
-  const float* z_rows = scratch + 3 * quantity + kMostLanes * rounded_blocks(blocks) * bins;
+  const long bin_rows = kMostLanes * rounded_blocks(blocks) * bins;
+  const float* z_rows = scratch + 3 * quantity + bin_rows;
+  const float* load_rows = z_rows + bin_rows;
+  const float* own_rows = load_rows + bin_rows;
   float* by_u_rows = in.scratch;
   float* by_i_rows = in.scratch + quantity;
   float* by_a_rows = in.scratch + 2 * quantity;
@@ -243,9 +267,9 @@ void reference_backward(const Reference& reference, const Pass& pass, float* scr
     store(row, load(row) + in.charge * h.part[k]);
   }
   for (int b = last; b >= 0; --b) {
-    Levels by_square, by_slope, by_n, by_z;
+    Levels by_square, by_slope, by_n, by_z, by_load, by_own;
     for (int k = 0; k < kPieces; ++k)
-      by_square.part[k] = by_slope.part[k] = by_n.part[k] = by_z.part[k] = V{};
+      by_square.part[k] = by_slope.part[k] = by_n.part[k] = by_z.part[k] = by_load.part[k] = by_own.part[k] = V{};
     for (int bin = 0; bin < bins; ++bin) {
       Levels plain, by_offset;
       for (int k = 0; k < kPieces; ++k) plain.part[k] = by_offset.part[k] = V{};
@@ -254,12 +278,21 @@ void reference_backward(const Reference& reference, const Pass& pass, float* scr
       const float r = resistance[bin * in.resistance_stride + b];
       const float by_r = in.resistance[bin * in.by_resistance_stride + b];
       const float one_n = z > 0.0f ? by_r / (z * z) : 0.0f, one_z = z > 0.0f ? -2.0f * r * by_r / z : 0.0f;
+      float one_load = 0.0f, one_own = 0.0f;
+      if (in.load) {
+        const long row = (bin * rounded_blocks(blocks) + b) * kMostLanes;
+        const float loads = sum(load(load_rows + row)), own = sum(load(own_rows + row));
+        one_load = own > 0.0f ? in.load[bin * in.by_resistance_stride + b] / own : 0.0f;
+        one_own = own > 0.0f ? in.own[bin * in.by_resistance_stride + b] - one_load * loads / own : 0.0f;
+      }
       for (int k = 0; k < kPieces; ++k) {
         const V m = mask[bin].part[k];
         by_square.part[k] += m * plain.part[k];
         by_slope.part[k] += m * by_offset.part[k];
         by_n.part[k] += one_n * m;
         by_z.part[k] += one_z * m;
+        by_load.part[k] += one_load * m;
+        by_own.part[k] += one_own * m;
       }
     }
     const float wire = b < last ? reference.block_ohm : reference.end_ohm;
@@ -274,8 +307,11 @@ void reference_backward(const Reference& reference, const Pass& pass, float* scr
       (b < last ? by_block : by_end) += by_rho * pair;
       const V by_log = by_rho * (wire * pair);
       const V ratio = 1.0f + reference.spread_ohm * a, mean = u * ratio;
-      const V by_mean = 2.0f * mean * (by_square.part[k] + by_d.part[k] * a * h.part[k]);
-      store(by_a_rows + at, by_d.part[k] * h.part[k] * mean * mean + by_mean * u * reference.spread_ohm);
+      V by_mean = 2.0f * mean * (by_square.part[k] + by_d.part[k] * a * h.part[k]);
+      by_mean += h.part[k] * a * (by_load.part[k] * (1.0f - 2.0f * mean) + 2.0f * by_own.part[k] * mean);
+      const V by_a = h.part[k] * mean *
+                     (by_d.part[k] * mean + by_load.part[k] * (1.0f - mean) + by_own.part[k] * mean);
+      store(by_a_rows + at, by_a + by_mean * u * reference.spread_ohm);
       by_spread += by_mean * u * a;
       const V by_slope_u = by_slope.part[k] * u;
       by_cell += by_slope_u * (before + current);

@@ -34,7 +34,7 @@ class ClosureFast {
     AlignedFloats shares;              // codes x levels
     AlignedFloats durations;           // levels, then their reciprocals
     int tables_of = 0;                 // slots of the pass that shares and durations are for
-    AlignedFloats x, resistance, kernel, out;
+    AlignedFloats x, resistance, load, own, kernel, out;
   };
 
   // Where the pulse lengths of one vector go, rows by position.
@@ -59,7 +59,8 @@ class ClosureFast {
   // conductances; gradient_vector then takes one vector's pulse lengths again (in `input`) to those by its pulse
   // lengths, by position and code step, and adds to wire.
   struct GradientScratch {
-    AlignedFloats charge, share, behind, by_x, by_resistance, resistance, value, kernel, lengths, g;
+    AlignedFloats charge, share, behind, sum, by_x, by_resistance, by_load, by_own;
+    AlignedFloats resistance, load, own, value, kernel, lengths, g;  // of one vector
     std::vector<float> reference_charge;  // clusters x vectors
   };
   float* gradient_start(Index vectors, GradientScratch& gradient) const;
@@ -85,6 +86,7 @@ class ClosureFast {
     AlignedFloats reference;
     AlignedFloats delta;            // panels
     AlignedFloats delta_by_column;  // panel x block x column x padded_length
+    AlignedFloats mesh;             // panel x block x column; empty where row wires do not couple the columns
     Index panels, first_place;
   };
   Index padded_length() const { return (shape_.length + table_->lanes - 1) / table_->lanes * table_->lanes; }
@@ -97,6 +99,7 @@ class ClosureFast {
                   float* value) const;
   void panel_gradient(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch,
                       GradientScratch& gradient) const;
+  kernels::Columns kernel_columns(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch) const;
   static void fill_tables(int longest_code, Scratch& scratch);
   // Of one cluster and vector; bins are `vectors` rows apart.
   Index x_row(std::size_t cluster, Index vector, Index vectors) const {
@@ -106,6 +109,7 @@ class ClosureFast {
   const kernels::Table* table_;
   ClosureShape shape_;
   Index stride_;
+  bool coupled_;
   AlignedFloats offset_;
   std::vector<Cluster> clusters_;
   std::vector<Index> order_;

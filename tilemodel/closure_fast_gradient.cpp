@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 
 #include "tilemodel/closure_fast.hpp"
 
@@ -13,6 +14,13 @@ float* ClosureFast::gradient_start(Index vectors, GradientScratch& gradient) con
   cleared(gradient.charge, vectors * padded_cols());
   cleared(gradient.by_x, rows * blocks * padded_length());
   cleared(gradient.by_resistance, rows * blocks * kernels::kMostLanes);
+  if (coupled_) {
+    cleared(gradient.by_load, rows * blocks * kernels::kMostLanes);
+    cleared(gradient.by_own, rows * blocks * kernels::kMostLanes);
+    gradient.sum.reserve(blocks * vectors * width);
+    gradient.load.reserve(shape_.bins * blocks);
+    gradient.own.reserve(shape_.bins * blocks);
+  }
   cleared(gradient.g, padded_cols() * shape_.positions());
   gradient.share.reserve(blocks * vectors * width);
   gradient.behind.reserve(blocks * vectors * width);
@@ -30,12 +38,13 @@ void ClosureFast::panel_gradient(std::size_t k, Index panel, Index bin, Index ve
   const Index lanes = padded_length(), row = x_row(k, 0, vectors) + bin * vectors;
   const Index place = cluster.first_place + panel * width;
   const float* x = scratch.x.data() + row * stride_;
+  const Index lane_row = row * blocks * kernels::kMostLanes;
   table_->columns_backward(
-      {static_cast<int>(blocks), static_cast<int>(shape_.length), static_cast<int>(vectors),
-       cluster.delta.data() + panel * positions * width, x, stride_,
-       scratch.resistance.data() + row * resistance_stride(), resistance_stride(), nullptr, 0},
+      kernel_columns(k, panel, bin, vectors, scratch),
       {gradient.charge.data() + place, padded_cols(), gradient.share.data(), gradient.behind.data(),
-       gradient.by_resistance.data() + row * blocks * kernels::kMostLanes});
+       gradient.sum.data(), gradient.by_resistance.data() + lane_row,
+       coupled_ ? gradient.by_load.data() + lane_row : nullptr,
+       coupled_ ? gradient.by_own.data() + lane_row : nullptr});
   for (Index b = 0; b < blocks; ++b) {
     const float* share = gradient.share.data() + b * vectors * width;
     table_->product({static_cast<int>(shape_.length), static_cast<int>(vectors), static_cast<int>(width),
@@ -85,18 +94,23 @@ const float* ClosureFast::gradient_vector(Index vector, Index vectors, int longe
     for (Index bin = 0; bin < bins; ++bin) {
       const Index row = x_row(k, vector, vectors) + bin * vectors;
       charge = join_by_x(k, vector, vectors, bin, gradient, value + bin * stride_);
-      for (Index b = 0; b < blocks; ++b) {
-        const float* sums = gradient.by_resistance.data() + (row * blocks + b) * kernels::kMostLanes;
-        float sum = 0.0f;
-        for (Index lane = 0; lane < table_->lanes; ++lane) sum += sums[lane];
-        gradient.resistance.data()[bin * blocks + b] = sum;
-      }
+      const auto add_lanes = [&](const AlignedFloats& by_block, AlignedFloats& to) {
+        for (Index b = 0; b < blocks; ++b) {
+          const float* sums = by_block.data() + (row * blocks + b) * kernels::kMostLanes;
+          to.data()[bin * blocks + b] = std::accumulate(sums, sums + table_->lanes, 0.0f);
+        }
+      };
+      add_lanes(gradient.by_resistance, gradient.resistance);
+      if (!coupled_) continue;
+      add_lanes(gradient.by_load, gradient.load);
+      add_lanes(gradient.by_own, gradient.own);
     }
     kernels::ReferenceGradientOut out{own, 0.0f, 0.0f, 0.0f, 0.0f};
     table_->reference_backward(
         kernel_reference(cluster), pass, scratch.kernel.data(),
         scratch.resistance.data() + x_row(k, vector, vectors) * resistance_stride(),
-        {levels.count, value, stride_, gradient.resistance.data(), blocks, vectors * resistance_stride(), charge,
+        {levels.count, value, stride_, gradient.resistance.data(), coupled_ ? gradient.load.data() : nullptr,
+         coupled_ ? gradient.own.data() : nullptr, blocks, vectors * resistance_stride(), charge,
          gradient.kernel.data()},
         out);
     for (Index i = 0; i < shape_.positions(); ++i) total[i] += own[i];

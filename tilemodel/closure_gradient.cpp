@@ -66,8 +66,16 @@ void Closure::reference_gradient(const double* lengths, const Levels& levels, st
         by_wire[b] += by_rho / (u * next_u);
       }
       const double mean_u = u * ratio;
-      const double by_mean_u = 2.0 * mean_u * (by_square(b, m) + by_d * a);
-      by_a(b, m) = by_d * mean_u * mean_u + by_mean_u * u * s.spread_ohm;
+      double by_mean_u = 2.0 * mean_u * (by_square(b, m) + by_d * a);
+      by_a(b, m) = by_d * mean_u * mean_u;
+      if (mesh_.size() > 0 && column.own(b, k) > 0.0) {
+        // K_b = (sum of h A (1 - m) m) / own, own = sum of h A m^2.
+        const double by_load = by.load(b, k) / column.own(b, k);
+        const double by_own = by.own(b, k) - by_load * column.load(b, k);
+        by_a(b, m) += h * mean_u * (by_load * (1.0 - mean_u) + by_own * mean_u);
+        by_mean_u += h * a * (by_load * (1.0 - 2.0 * mean_u) + by_own * 2.0 * mean_u);
+      }
+      by_a(b, m) += by_mean_u * u * s.spread_ohm;
       by_spread += by_mean_u * u * a;
       const double before = b > 0 ? column.current(b - 1, m) : 0.0;
       by_u[b] += by_mean_u * ratio + by_slope(b, m) * s.cell_ohm * (before + column.current(b, m));

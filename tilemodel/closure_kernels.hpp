@@ -32,6 +32,8 @@ struct ReferenceOut {
   long x_stride;
   float* resistance;  // bins x resistance_stride, which is at least rounded_blocks
   long resistance_stride;
+  float* load;        // as resistance: K_b; null where row wires do not couple the columns
+  float* own;         // as resistance: integral of A_b m_b^2; null with load
   float charge;
 };
 
@@ -39,7 +41,7 @@ struct ReferenceOut {
 inline constexpr long kRowFloats = 64;  // of one block and quantity
 constexpr int rounded_blocks(int blocks) { return (blocks + kMostLanes - 1) / kMostLanes * kMostLanes; }
 constexpr long reference_scratch(int blocks, int bins) {
-  return 3 * kRowFloats * (blocks + 1) + 2 * kMostLanes * rounded_blocks(blocks) * bins;
+  return 3 * kRowFloats * (blocks + 1) + 4 * kMostLanes * rounded_blocks(blocks) * bins;
 }
 
 // Columns of one panel, for some vectors.
@@ -52,6 +54,9 @@ struct Columns {
   long resistance_stride;
   float* out;               // vectors x out_stride: D / y is added
   long out_stride;
+  const float* mesh;        // blocks x panel_cols: q_bj; null where row wires do not couple the columns
+  const float* load;        // vectors x resistance_stride; null with mesh
+  const float* own;         // vectors x resistance_stride; null with mesh
 };
 
 // What the loss says about a panel: e f_b, and what that leaves of R_b.
@@ -60,7 +65,10 @@ struct ColumnsBackward {
   long charge_stride;
   float* share;          // blocks x vectors x panel_cols: e f_b
   float* behind;         // the same size: D behind each block, scratch
+  float* sum;            // the same size: sum of x delta over a block, scratch; not used without mesh
   float* by_resistance;  // vectors x blocks x kMostLanes: sums are added to the lanes
+  float* by_load;        // the same; null without mesh
+  float* by_own;         // the same; null without mesh
 };
 
 // out[m][lane] += sum over k of a[m a_row + k a_depth] b[k b_depth + lane].
@@ -79,6 +87,8 @@ struct ReferenceBackward {
   const float* x;           // bins x x_stride: derivative by x plus that by the charge times conductance
   long x_stride;
   const float* resistance;  // bins x by_resistance_stride
+  const float* load;        // the same; null without mesh
+  const float* own;         // the same; null without mesh
   long by_resistance_stride;
   long resistance_stride;   // of the forward result
   float charge;

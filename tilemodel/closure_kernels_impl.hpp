@@ -153,13 +153,16 @@ void follow_reference(const Reference& reference, const Pass& pass, float* scrat
   }
 
   float* const n_rows = i_rows + kRowFloats * (blocks + 1);  // bins x blocks: numerators and denominators of R_b
-  float* const z_rows = n_rows + kMostLanes * rounded_blocks(blocks) * reference.bins;
+  const long bin_rows = kMostLanes * rounded_blocks(blocks) * reference.bins;
+  float* const z_rows = n_rows + bin_rows;
+  float* const load_rows = z_rows + bin_rows;  // numerators of K_b, and own
+  float* const own_rows = load_rows + bin_rows;
   Levels d, before;
   for (int k = 0; k < kPieces; ++k) d.part[k] = before.part[k] = V{};
   V charge{};
   for (int b = 0; b < blocks; ++b) {
     const float wire = b < last ? reference.block_ohm : reference.end_ohm;
-    Levels square, slope, n;
+    Levels square, slope, n, lost, own;
     for (int k = 0; k < kPieces; ++k) {
       const V a = load(a_rows + b * kRowFloats + k * kLanes);
       const V v = load(u_rows + b * kRowFloats + k * kLanes) * alpha.part[k];
@@ -170,7 +173,9 @@ void follow_reference(const Reference& reference, const Pass& pass, float* scrat
       square.part[k] = mean * mean;
       const V h = load(pass.durations + k * kLanes);
       square.part[k] *= h;
-      d.part[k] += a * square.part[k];  // h D_b
+      own.part[k] = a * square.part[k];
+      lost.part[k] = a * h * mean - own.part[k];
+      d.part[k] += own.part[k];  // h D_b
       slope.part[k] = reference.cell_ohm * h * v * (before.part[k] + i);
       before.part[k] = i;
       n.part[k] = wire * load(pass.rates + k * kLanes) * reciprocal(v * next) * d.part[k] * d.part[k];
@@ -190,6 +195,15 @@ void follow_reference(const Reference& reference, const Pass& pass, float* scrat
         }
         fill_x(reference, pass, b * reference.length, own_square, own_slope, out.x + bin * out.x_stride);
       }
+      if (out.load) {
+        V losts{}, owns{};
+        for (int k = 0; k < kPieces; ++k) {
+          const V m = reference.bins == 1 ? all(1.0f) : mask[bin].part[k];
+          losts += m * lost.part[k], owns += m * own.part[k];
+        }
+        store(load_rows + (bin * rounded_blocks(blocks) + b) * kMostLanes, losts);
+        store(own_rows + (bin * rounded_blocks(blocks) + b) * kMostLanes, owns);
+      }
       store(n_rows + (bin * rounded_blocks(blocks) + b) * kMostLanes, numerator);
       store(z_rows + (bin * rounded_blocks(blocks) + b) * kMostLanes, denominator);
     }
@@ -199,6 +213,10 @@ void follow_reference(const Reference& reference, const Pass& pass, float* scrat
       const long row = (bin * rounded_blocks(blocks) + b) * kMostLanes;
       const V n = row_sums(n_rows + row, kMostLanes), z = row_sums(z_rows + row, kMostLanes);
       store(out.resistance + bin * out.resistance_stride + b, z > 0.0f ? n / (z * z) : V{});
+      if (!out.load) continue;
+      const V lost = row_sums(load_rows + row, kMostLanes), own = row_sums(own_rows + row, kMostLanes);
+      store(out.load + bin * out.resistance_stride + b, own > 0.0f ? lost / own : V{});
+      store(out.own + bin * out.resistance_stride + b, own);
     }
 
   // Current that falls within a level, and the reference column's rows at their places in the blocks.
@@ -230,8 +248,14 @@ void follow_reference(const Reference& reference, const Pass& pass, float* scrat
   out.charge = sum(charge);
 }
 
+// A block's sum with what columns that differ do through the row wires: s + K q (s + own).
+inline V with_mesh(V sums, V q, float drop, float own) {
+  const V share = q * drop;
+  return sums + share * (sums + own);
+}
+
 // A panel of kPanelPieces vectors of columns for `vectors` vectors.
-template <int vectors, int pieces>
+template <int vectors, int pieces, bool mesh>
 inline void panel(const Columns& c, int first) {
   constexpr int kCols = pieces * kLanes;
   V d[vectors][pieces], y[vectors][pieces];
@@ -239,7 +263,6 @@ inline void panel(const Columns& c, int first) {
     for (int k = 0; k < pieces; ++k) d[v][k] = V{}, y[v][k] = all(1.0f);
   const float* delta = c.delta;
   const float* x = c.x + first * c.x_stride;
-  const float* resistance = c.resistance + first * c.resistance_stride;
   for (int b = 0; b < c.blocks; ++b) {
     V sums[vectors][pieces];
 #pragma GCC unroll 16
@@ -261,9 +284,12 @@ inline void panel(const Columns& c, int first) {
     }
 #pragma GCC unroll 16
     for (int v = 0; v < vectors; ++v) {
-      const V r = all(resistance[v * c.resistance_stride + b]);
+      const long at = (first + v) * c.resistance_stride + b;
+      const V r = all(c.resistance[at]);
 #pragma GCC unroll 4
       for (int k = 0; k < pieces; ++k) {
+        if (mesh)
+          sums[v][k] = with_mesh(sums[v][k], load(c.mesh + b * kCols + k * kLanes), c.load[at], c.own[at]);
         d[v][k] += sums[v][k] * y[v][k];
         y[v][k] += r * d[v][k];
       }
@@ -280,25 +306,31 @@ inline void panel(const Columns& c, int first) {
 // of one or two vectors, which would wait for its own sums.
 constexpr int kPanelVectors = 6;
 
+template <bool mesh>
 void some_vectors(const Columns& c, int first, int count) {
   switch (count) {
-    case 6: return panel<6, kPanelPieces>(c, first);
-    case 5: return panel<5, kPanelPieces>(c, first);
-    case 4: return panel<4, kPanelPieces>(c, first);
-    case 3: return panel<3, kPanelPieces>(c, first);
-    case 2: return panel<2, kPanelPieces>(c, first);
-    default: return panel<1, kPanelPieces>(c, first);
+    case 6: return panel<6, kPanelPieces, mesh>(c, first);
+    case 5: return panel<5, kPanelPieces, mesh>(c, first);
+    case 4: return panel<4, kPanelPieces, mesh>(c, first);
+    case 3: return panel<3, kPanelPieces, mesh>(c, first);
+    case 2: return panel<2, kPanelPieces, mesh>(c, first);
+    default: return panel<1, kPanelPieces, mesh>(c, first);
   }
 }
 
-void columns(const Columns& c) {
+template <bool mesh>
+void all_columns(const Columns& c) {
   int v = 0;
   while (c.vectors - v >= kPanelVectors + 3 || c.vectors - v == kPanelVectors) {
-    some_vectors(c, v, kPanelVectors);
+    some_vectors<mesh>(c, v, kPanelVectors);
     v += kPanelVectors;
   }
   const int left = c.vectors - v;
   const int part = left > kPanelVectors ? (left + 1) / 2 : left;
-  if (part > 0) some_vectors(c, v, part);
-  if (left > part) some_vectors(c, v + part, left - part);
+  if (part > 0) some_vectors<mesh>(c, v, part);
+  if (left > part) some_vectors<mesh>(c, v + part, left - part);
+}
+
+void columns(const Columns& c) {
+  c.mesh ? all_columns<true>(c) : all_columns<false>(c);
 }

@@ -113,7 +113,10 @@ TileModel::Impl::Impl(const ModelSpec& model_spec, const data::TileSpec& tile_sp
   g_scale = cell_conductance_slope(tile, g_siemens);
   if (spec.row_wire_factor) g_scale.array() *= p.array();
   const std::vector<ColumnGroup> ends = sense_groups(tile);
-  for (const ColumnGroup& end : ends) groups.push_back(wired_group(end, g, p));
+  std::optional<MeshLoad> load;
+  if (spec.form == Form::closure && spec.mesh_load && spec.row_wire_factor && !tile.ideal_supply())
+    load.emplace(tile, ends, g, p);
+  for (const ColumnGroup& end : ends) groups.push_back(wired_group(end, g, p, load ? &*load : nullptr));
   const bool column_wire = tile.r_col_ohm > 0.0 || tile.r_sense_ohm > 0.0;
   if (!tile.ideal_supply() && column_wire && spec.row_wire_factor && !passes.signed_drive())
     mesh.emplace(tile, ends, g, p);
@@ -128,7 +131,8 @@ Group TileModel::Impl::product_group(const Matrix& weights) const {
   return group;
 }
 
-Group TileModel::Impl::wired_group(const ColumnGroup& columns, const Matrix& g, const Matrix& p) const {
+Group TileModel::Impl::wired_group(const ColumnGroup& columns, const Matrix& g, const Matrix& p,
+                                   const MeshLoad* load) const {
   const ColumnWire wire(tile);
   const Matrix used = spec.row_wire_factor ? Matrix(g.cwiseProduct(p)) : g;
   Panels panels(used, columns.columns, columns.north);
@@ -138,7 +142,7 @@ Group TileModel::Impl::wired_group(const ColumnGroup& columns, const Matrix& g, 
     group.kernel.emplace<Ladder>(wire, std::move(panels));
   else if (spec.form == Form::closure) {
     const Closure::Settings settings{spec.block_rows, spec.closure_bins, spec.references};
-    const Closure& closure = group.kernel.emplace<Closure>(wire, used, columns, settings);
+    const Closure& closure = group.kernel.emplace<Closure>(wire, used, columns, load, settings);
     if (spec.arithmetic == Arithmetic::float32 && closure.largest_ratio() < kLargestFloatRatio) {
       group.fast.emplace(closure);
       group.runs = column_runs(group.fast->columns(), columns.columns);

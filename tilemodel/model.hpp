@@ -92,6 +92,8 @@ struct ModelSpec {
   Arithmetic arithmetic = Arithmetic::float32;
   /// ladder, binned, closure: multiply G by the ohmic drop along the row wire with columns grounded ("ladder p")
   bool row_wire_factor = true;
+  /// closure: also follow what columns with different voltages do to one another through the row wires
+  bool mesh_load = true;
   Correction correction;
 };
 

@@ -89,7 +89,7 @@ struct TileModel::Impl {
 
   bool is_product() const { return spec.form == Form::ideal || spec.form == Form::effective; }
   Group product_group(const Matrix& weights) const;
-  Group wired_group(const ColumnGroup& columns, const Matrix& g, const Matrix& p) const;
+  Group wired_group(const ColumnGroup& columns, const Matrix& g, const Matrix& p, const MeshLoad* load) const;
   template <typename Codes>
   void check_codes(const Codes& codes) const;
   void prepare(Workspace::Impl& scratch) const;

@@ -86,6 +86,30 @@ Matrix row_wire_factor(const data::TileSpec& tile, const Matrix& g_siemens) {
   return p;
 }
 
+Matrix row_wire_response(const data::TileSpec& tile, const Matrix& g_siemens, const Matrix& current) {
+  Matrix v = Matrix::Zero(g_siemens.rows(), g_siemens.cols());
+  if (tile.ideal_supply()) return v;
+  const Index last = v.cols() - 1;
+  for (Index i = 0; i < v.rows(); ++i) {
+    const WireView view = view_wire(tile, g_siemens.row(i).transpose());
+    // Currents that arrive at a node from either side, as short-circuit currents of what is there.
+    double from_west = 0.0, from_east = 0.0;
+    for (Index j = 0; j <= last; ++j) {
+      if (j > 0)
+        from_west = (from_west + current(i, j - 1)) /
+                    (1.0 + tile.r_row_ohm * (view.west[j - 1] + g_siemens(i, j - 1)));
+      v(i, j) = from_west + current(i, j);
+    }
+    for (Index j = last; j >= 0; --j) {
+      if (j < last)
+        from_east = (from_east + current(i, j + 1)) /
+                    (1.0 + tile.r_row_ohm * (view.east[j + 1] + g_siemens(i, j + 1)));
+      v(i, j) = (v(i, j) + from_east) / (view.west[j] + view.east[j] + g_siemens(i, j));
+    }
+  }
+  return v;
+}
+
 Matrix row_wire_resistance(const data::TileSpec& tile, const Vector& g_siemens) {
   const Index cols = g_siemens.size();
   Matrix z = Matrix::Zero(cols, cols);
