@@ -1,5 +1,5 @@
 // Internal. What columns with different voltages along their wires do to one another through the row wires, to first order in
-// the column wire. docs/theory.md, "Columns that differ".
+// the column wire. docs/theory.md, "Columns that differ, in the closure".
 #pragma once
 
 #include <vector>

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <vector>
 
+#include "circuit/circuit.hpp"
 #include "nodal.hpp"
 #include "tilemodel/clusters.hpp"
 #include "tilemodel/tilemodel.hpp"
@@ -231,6 +232,38 @@ TEST_CASE("half all-on and half all-off columns get a reference column each", "[
   CHECK(rms(1) > 0.02);
   CHECK(rms(2) < 0.025);
   CHECK(rms(2) == Approx(rms(0)).margin(1e-9));
+}
+
+TEST_CASE("the closure's mesh load is what the row-wire factor misses on the full mesh", "[cross]") {
+  // A tile whose row wires matter as much as its column wires; small enough for the circuit, with losses of a 512 x 512 one.
+  const auto sense = GENERATE(data::SenseEnd::south, data::SenseEnd::alternate);
+  data::TileSpec tile = tall_tile(96, 64, 10.0);
+  tile.sense = sense;
+  tile.r_row_ohm = 15.0;
+  tile.c_row_farad = tile.c_col_farad = 0.0;
+  const Matrix g = pair_conductances(96, 64);
+  const IntMatrix codes = activations(6, 96);
+  const circuit::Crossbar crossbar(tile, g);
+  circuit::ChargeOptions options;
+  options.steady.tolerance = 1e-9;
+  options.energy = false;
+  Matrix exact(codes.rows(), tile.cols);
+  for (Index v = 0; v < codes.rows(); ++v) {
+    const auto result = circuit::solve_charge(crossbar, codes.row(v).transpose(), options);
+    REQUIRE(result.status == circuit::Status::ok);
+    exact.row(v) = result.charge_coulomb.transpose();
+  }
+  // On top of the exact ladder, so that what the closure coarsens does not blur it.
+  const auto charge_with = [&](bool mesh_load) {
+    ModelSpec spec = closure(Arithmetic::float64, 8, 4);
+    spec.mesh_load = mesh_load;
+    return charge_of(spec, tile, g, codes);
+  };
+  const Matrix ladder = charge_of(ModelSpec{}, tile, g, codes);
+  const double without = lsb_error(ladder, exact).rms;
+  const double with = lsb_error(ladder + charge_with(true) - charge_with(false), exact).rms;
+  CAPTURE(without, with);
+  CHECK(with < 0.7 * without);
 }
 
 TEST_CASE("clusters hold every column once, their centres are means, and random columns stay together",

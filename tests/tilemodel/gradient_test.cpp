@@ -95,8 +95,10 @@ TEST_CASE("the gradient by pulse lengths is the central difference of the form's
   const auto form = GENERATE(Form::ideal, Form::ladder, Form::binned, Form::closure);
   const auto sign = GENERATE(data::SignMode::two_phase, data::SignMode::bipolar);
   if (form == Form::closure && sign == data::SignMode::bipolar) return;
-  CAPTURE(tilemodel::form_name(form), data::to_name(sign));
+  const double r_row = GENERATE(0.0, 40.0);
+  CAPTURE(tilemodel::form_name(form), data::to_name(sign), r_row);
   Problem p = make_problem(form, sign);
+  p.tile.r_row_ohm = r_row;
   const Gradient exact = p.gradient();
   Matrix numeric(2, 17);
   for (Index k = 0; k < numeric.size(); ++k) numeric.data()[k] = p.central(p.codes.data()[k], 1e-4);
@@ -250,6 +252,7 @@ TEST_CASE("the fast kernel's gradient is the reference kernel's", "[kernel]") {
   p.tile.cols = c.cols;
   p.tile.r_col_ohm = 5.0;
   p.tile.r_sense_ohm = 30.0;
+  p.tile.r_row_ohm = GENERATE(0.0, 5.0);
   p.tile.pulse.dac_bits = c.dac_bits;
   p.tile.pulse.passes = c.passes;
   const int most = data::max_code(c.dac_bits);

@@ -162,3 +162,21 @@ TEST_CASE("the features of the correction are what their names say", "[analytic]
   check(5, "column_loss^2/charge", (loss.array().square() / lossless.array()).matrix());
   check(6, "row_loss", k * (series - wired));
 }
+
+TEST_CASE("the response of a row wire to injected currents is its resistance matrix times them", "[identity]") {
+  const auto drivers = GENERATE(data::DriverEnds::west, data::DriverEnds::both);
+  const auto wires = GENERATE(std::pair{200.0, 0.0}, std::pair{200.0, 900.0}, std::pair{0.0, 900.0});
+  const data::TileSpec tile = row_tile(3, 9, wires.first, wires.second, drivers);
+  const Matrix g = nodal::random_conductances(3, 9, 5);
+  const Matrix current = random_normal_matrix({6}, 3, 9);
+  const Matrix response = tilemodel::row_wire_response(tile, g, current);
+  for (Index i = 0; i < 3; ++i) {
+    const Vector expected =
+        tilemodel::row_wire_resistance(tile, g.row(i).transpose()) * current.row(i).transpose();
+    CHECK((response.row(i).transpose() - expected).cwiseAbs().maxCoeff() <
+          1e-12 * expected.cwiseAbs().maxCoeff());
+  }
+  data::TileSpec ideal = tile;
+  ideal.r_row_ohm = ideal.r_driver_ohm = 0.0;
+  CHECK(tilemodel::row_wire_response(ideal, g, current).cwiseAbs().maxCoeff() == 0.0);
+}
