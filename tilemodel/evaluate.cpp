@@ -53,7 +53,7 @@ void TileModel::Impl::evaluate(const Codes& codes, Workspace::Impl& scratch, Mat
   prepare(scratch);
   charge.resize(codes.rows(), tile.cols);
   charge.setZero();
-  const double scale = tile.v_read_volt * tile.pulse.t_lsb_s;
+  const double scale = charge_unit();
   const bool corrected = spec.correction.coefficients.size() != 0;
   const std::size_t pass_count = is_product() ? 1 : passes.passes().size();
   for (Index first = 0; first < codes.rows(); first += kBlock) {

@@ -106,7 +106,7 @@ void TileModel::Impl::evaluate_fast(const Codes& codes, Workspace::Impl& scratch
   check_codes(codes);
   charge.setZero(codes.rows(), tile.cols);
   constexpr bool kWhole = std::is_same_v<Codes, IntMatrix>;
-  const double scale = tile.v_read_volt * tile.pulse.t_lsb_s;
+  const double scale = charge_unit();
   for (Index first = 0; first < codes.rows(); first += kFastBlock) {
     const Index count = std::min(kFastBlock, codes.rows() - first);
     for (const PassTable::Entry& pass : passes.passes()) {
@@ -132,7 +132,7 @@ void TileModel::Impl::evaluate_fast(const Codes& codes, Workspace::Impl& scratch
 
 void TileModel::Impl::gradient_fast(const Matrix& codes, const Matrix& charge_gradient,
                                     Workspace::Impl& scratch, Gradient& out) const {
-  const double scale = tile.v_read_volt * tile.pulse.t_lsb_s;
+  const double scale = charge_unit();
   WireGradient wire;
   for (Index first = 0; first < codes.rows(); first += kGradientBlock) {
     const Index count = std::min(kGradientBlock, codes.rows() - first);

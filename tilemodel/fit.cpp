@@ -1,30 +1,19 @@
 #include "tilemodel/fit.hpp"
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 
 #include "core/error.hpp"
 #include "core/parallel.hpp"
+#include "tilemodel/fit_figures.hpp"
+#include "tilemodel/regression.hpp"
 #include "tilemodel/validity.hpp"
 
 namespace crosstile::tilemodel {
 
 namespace {
 
-constexpr double kExact = 1e-9;       // RMS error over RMS charge below which a form counts as exact
-constexpr double kNoFeature = 1e-12;  // RMS over RMS charge below which a feature is rounding noise
-constexpr double kRankThreshold = 1e-8;
-constexpr double kSignificant = 3.0;  // standard errors
-constexpr double kTiny = 1e-300;      // coulomb; keeps 0 / 0 away
-constexpr Index kChunk = 32;          // vectors evaluated by one thread at a time
-
-// Model and reference of one array ("plus" or "minus") on all vectors.
-struct ArrayData {
-  Matrix base;                  // vectors x cols
-  Matrix reference;             // the same
-  std::vector<Matrix> feature;  // kFeatureCount of the same
-};
+constexpr Index kChunk = 32;  // vectors evaluated by one thread at a time
 
 std::vector<Index> vectors_of_draw(const data::ReferenceSet& set, Index draw) {
   std::vector<Index> list;
@@ -48,8 +37,11 @@ TileModel make_model(const data::ReferenceSet& set, const ModelSpec& spec, const
   return TileModel(spec, set.tile, weights, list[draw]);
 }
 
+// What an evaluation wants of a model: its charge, and with it the correction's features or not.
+enum class Wanted { charge, features };
+
 void evaluate_draw(const data::ReferenceSet& set, const TileModel& model, const std::vector<Index>& vectors,
-                   ArrayData& out) {
+                   Wanted wanted, ArrayData& out) {
   const auto total = static_cast<Index>(vectors.size());
   parallel_for((total + kChunk - 1) / kChunk, 0, [&](Index chunk, int) {
     const Index first = chunk * kChunk;
@@ -59,7 +51,10 @@ void evaluate_draw(const data::ReferenceSet& set, const TileModel& model, const 
       codes.row(v) = set.codes.row(vectors[static_cast<std::size_t>(first + v)]);
     Matrix base;
     std::vector<Matrix> feature;
-    model.base_and_features(codes, base, feature);
+    if (wanted == Wanted::features)
+      model.base_and_features(codes, base, feature);
+    else
+      model.charge(codes, base);
     for (Index v = 0; v < count; ++v) {
       const Index target = vectors[static_cast<std::size_t>(first + v)];
       out.base.row(target) = base.row(v);
@@ -69,173 +64,140 @@ void evaluate_draw(const data::ReferenceSet& set, const TileModel& model, const 
 }
 
 std::vector<ArrayData> evaluate(const data::ReferenceSet& set, const ModelSpec& spec,
-                                const EffectiveMatrices& w_eff, const Progress& progress) {
-  ModelSpec bare = spec;
-  bare.correction = {};
+                                const EffectiveMatrices& w_eff, Wanted wanted, const Progress& progress) {
   std::vector<ArrayData> arrays(set.charge_minus_coulomb.size() != 0 ? 2 : 1);
   const std::size_t draws = set.g_plus_siemens.size();
   for (std::size_t a = 0; a < arrays.size(); ++a) {
     arrays[a].reference = a == 0 ? set.charge_plus_coulomb : set.charge_minus_coulomb;
     arrays[a].base = Matrix::Zero(set.vectors(), set.tile.cols);
-    arrays[a].feature.assign(static_cast<std::size_t>(kFeatureCount), arrays[a].base);
+    if (wanted == Wanted::features)
+      arrays[a].feature.assign(static_cast<std::size_t>(kFeatureCount), arrays[a].base);
     for (std::size_t draw = 0; draw < draws; ++draw) {
       report_progress(progress,
                       static_cast<double>(a * draws + draw) / static_cast<double>(arrays.size() * draws),
                       "fast model of the reference vectors");
-      evaluate_draw(set, make_model(set, bare, w_eff, a == 1, draw),
-                    vectors_of_draw(set, static_cast<Index>(draw)), arrays[a]);
+      evaluate_draw(set, make_model(set, spec, w_eff, a == 1, draw),
+                    vectors_of_draw(set, static_cast<Index>(draw)), wanted, arrays[a]);
     }
   }
   return arrays;
 }
 
-// Least squares of the residual on the features, over the vectors that are not held out.
-struct Regression {
-  Regression(const std::vector<ArrayData>& arrays, const std::vector<Index>& vectors);
-  struct Solution {
-    Vector coefficients;  // of scaled features, coulomb
-    Vector errors;        // standard errors
-  };
-  Solution solve(const std::vector<Index>& features) const;
-  Correction correction() const;
-
-  Eigen::MatrixXd x;  // samples x features, each of unit RMS or zero; samples ordered by vector
-  Vector y;           // residual, coulomb
-  Vector scale;       // features; RMS, coulomb
-  double charge_rms;  // coulomb
-  Index per_vector;   // samples of one vector
+// Vectors by their part in a fit.
+struct Split {
+  explicit Split(const data::ReferenceSet& set) {
+    std::vector<bool> known(set.g_plus_siemens.size(), false);
+    for (Index v = 0; v < set.vectors(); ++v)
+      if (set.held_out[v] == 0) {
+        fitted.push_back(v);
+        known[static_cast<std::size_t>(set.draw[v])] = true;
+      }
+    for (Index v = 0; v < set.vectors(); ++v)
+      if (set.held_out[v] != 0)
+        (known[static_cast<std::size_t>(set.draw[v])] ? held_out : new_weights).push_back(v);
+  }
+  std::vector<Index> fitted, held_out, new_weights;
 };
 
-Regression::Regression(const std::vector<ArrayData>& arrays, const std::vector<Index>& vectors) {
-  const Index cols = arrays[0].base.cols();
-  per_vector = static_cast<Index>(arrays.size()) * cols;
-  const Index samples = per_vector * static_cast<Index>(vectors.size());
-  x.resize(samples, kFeatureCount);
-  y.resize(samples);
-  double square = 0.0;
-  Index row = 0;
-  for (const Index v : vectors) {
-    for (const ArrayData& array : arrays) {
-      y.segment(row, cols) = (array.reference.row(v) - array.base.row(v)).transpose();
-      square += array.reference.row(v).squaredNorm();
-      for (Index f = 0; f < kFeatureCount; ++f)
-        x.col(f).segment(row, cols) = array.feature[static_cast<std::size_t>(f)].row(v).transpose();
-      row += cols;
+struct AllFigures {
+  ErrorFigures fitted, held_out, new_weights;
+};
+AllFigures all_figures(const std::vector<ArrayData>& arrays, const Split& split, double lsb_coulomb) {
+  return {figures(arrays, split.fitted, lsb_coulomb), figures(arrays, split.held_out, lsb_coulomb),
+          figures(arrays, split.new_weights, lsb_coulomb)};
+}
+
+void store_before(const AllFigures& f, FitReport& report) {
+  report.fit_before = f.fitted;
+  report.held_out_before = f.held_out;
+  report.new_weights_before = f.new_weights;
+}
+void store_after(const AllFigures& f, FitReport& report) {
+  report.fit_after = f.fitted;
+  report.held_out_after = f.held_out;
+  report.new_weights_after = f.new_weights;
+}
+
+// Backward elimination on the correction's features.
+Correction fitted_correction(const std::vector<ArrayData>& arrays, const Split& split) {
+  const Regression regression(arrays, split.fitted);
+  if (regression.nothing_to_explain()) return {};
+  std::vector<Index> features = regression.present();
+  Regression::Solution solution;
+  do solution = regression.solve(features);
+  while (drop_weakest(solution.coefficients, solution.standard_errors, features));
+  if (solution.empty) return {};
+  return {solution.coefficients, solution.standard_errors};
+}
+
+void correct(const data::ReferenceSet& set, const Split& split, const EffectiveMatrices& w_eff,
+             const Progress& progress, ModelSpec& spec, FitReport& report) {
+  ModelSpec bare = spec;
+  bare.correction = {};
+  std::vector<ArrayData> arrays = evaluate(set, bare, w_eff, Wanted::features, progress);
+  store_before(all_figures(arrays, split, report.lsb_coulomb), report);
+  spec.correction = fitted_correction(arrays, split);
+  for (Index f = 0; f < spec.correction.coefficients.size(); ++f)
+    for (ArrayData& array : arrays)
+      array.base += spec.correction.coefficients[f] * array.feature[static_cast<std::size_t>(f)];
+  store_after(all_figures(arrays, split, report.lsb_coulomb), report);
+}
+
+// Charges with the derivatives by the calibration's factors as features, from central differences.
+std::vector<ArrayData> linearised(const data::ReferenceSet& set, const ModelSpec& spec,
+                                  const Progress& progress) {
+  constexpr double kStep = 0.02;  // the charge is close to linear in a factor over this, and far above rounding
+  std::vector<ArrayData> arrays = evaluate(set, spec, {}, Wanted::charge, progress);
+  for (std::size_t f = 0; f < kCalibrationNames.size(); ++f) {
+    ModelSpec high = spec, low = spec;
+    high.calibration.factor[f] += kStep;
+    low.calibration.factor[f] -= kStep;
+    const std::vector<ArrayData> above = evaluate(set, high, {}, Wanted::charge, progress);
+    const std::vector<ArrayData> below = evaluate(set, low, {}, Wanted::charge, progress);
+    for (std::size_t a = 0; a < arrays.size(); ++a)
+      arrays[a].feature.emplace_back((above[a].base - below[a].base) / (2.0 * kStep));
+  }
+  return arrays;
+}
+
+// Gauss-Newton on the factors; factors that cannot be told from 1 are set to 1 and the rest fitted again.
+void calibrate(const data::ReferenceSet& set, const Split& split, const Progress& progress, ModelSpec& spec,
+               FitReport& report) {
+  constexpr int kMostSteps = 8;
+  constexpr double kSettled = 1e-5, kSmallest = 0.2, kLargest = 5.0;
+  spec.calibration = {};
+  spec.correction = {};
+  std::vector<ArrayData> arrays = linearised(set, spec, progress);
+  store_before(all_figures(arrays, split, report.lsb_coulomb), report);
+  std::vector<Index> factors = Regression(arrays, split.fitted).present();
+  for (bool dropped = true; dropped;) {
+    Vector errors;
+    for (int step = 0; step < kMostSteps; ++step) {
+      const auto solution = Regression(arrays, split.fitted).solve(factors);
+      errors = solution.standard_errors;
+      double largest = 0.0;
+      for (std::size_t f = 0; f < kCalibrationNames.size(); ++f) {
+        const double before = spec.calibration.factor[f];
+        double& factor = spec.calibration.factor[f];
+        factor = std::clamp(before + solution.coefficients[static_cast<Index>(f)], kSmallest, kLargest);
+        largest = std::max(largest, std::abs(factor - before));
+      }
+      if (largest < kSettled) break;
+      arrays = linearised(set, spec, progress);
     }
-  }
-  const auto n = static_cast<double>(std::max<Index>(samples, 1));
-  charge_rms = std::sqrt(square / n);
-  scale = (x.colwise().squaredNorm().transpose() / n).cwiseSqrt();
-  for (Index f = 0; f < kFeatureCount; ++f) {
-    if (scale[f] <= kNoFeature * charge_rms) scale[f] = 0.0;
-    x.col(f) *= scale[f] > 0.0 ? 1.0 / scale[f] : 0.0;
-  }
-}
-
-Regression::Solution Regression::solve(const std::vector<Index>& features) const {
-  const Eigen::MatrixXd part = x(Eigen::all, features);
-  Eigen::ColPivHouseholderQR<Eigen::MatrixXd> qr;
-  qr.setThreshold(kRankThreshold);
-  qr.compute(part);
-  const Index rank = qr.rank();
-  Solution solution{qr.solve(y), {}};
-  // Errors of one vector's columns go together: the covariance of the scores is summed by vector (a
-  // "sandwich"), not by sample.
-  const Vector residual = y - part * solution.coefficients;
-  Eigen::MatrixXd meat = Eigen::MatrixXd::Zero(part.cols(), part.cols());
-  for (Index first = 0; first < y.size(); first += per_vector) {
-    const Vector score = part.middleRows(first, per_vector).transpose() * residual.segment(first, per_vector);
-    meat += score * score.transpose();
-  }
-  // (X^T X)^-1 on the features that could be told apart: R^-1 R^-T in pivoted order.
-  const auto r = qr.matrixR().topLeftCorner(rank, rank).triangularView<Eigen::Upper>();
-  const Eigen::MatrixXd inverse = r.solve(Eigen::MatrixXd::Identity(rank, rank));
-  Eigen::MatrixXd bread = Eigen::MatrixXd::Zero(part.cols(), part.cols());
-  bread.topLeftCorner(rank, rank) = inverse * inverse.transpose();
-  bread = qr.colsPermutation() * bread * qr.colsPermutation().transpose();
-  solution.errors = (bread * meat * bread).diagonal().cwiseMax(0.0).cwiseSqrt();
-  return solution;
-}
-
-// Backward elimination: a feature whose coefficient is not clear of its own standard error only adds noise to
-// new vectors.
-Correction Regression::correction() const {
-  std::vector<Index> features;
-  for (Index f = 0; f < kFeatureCount; ++f)
-    if (scale[f] > 0.0) features.push_back(f);
-  while (!features.empty()) {
-    const Solution solution = solve(features);
-    Index weakest = 0;
-    const double significance =
-        (solution.coefficients.array().abs() / (solution.errors.array() + kTiny)).minCoeff(&weakest);
-    if (significance < kSignificant) {
-      features.erase(features.begin() + weakest);
-      continue;
+    Vector away(errors.size());
+    for (Index f = 0; f < away.size(); ++f) {
+      away[f] = spec.calibration.factor[static_cast<std::size_t>(f)] - 1.0;
+      spec.calibration.standard_error[static_cast<std::size_t>(f)] = errors[f];
     }
-    Correction correction{Vector::Zero(kFeatureCount), Vector::Zero(kFeatureCount)};
-    for (std::size_t k = 0; k < features.size(); ++k) {
-      correction.coefficients[features[k]] =
-          solution.coefficients[static_cast<Index>(k)] / scale[features[k]];
-      correction.standard_errors[features[k]] = solution.errors[static_cast<Index>(k)] / scale[features[k]];
-    }
-    return correction;
+    const std::vector<Index> before = factors;
+    dropped = drop_weakest(away, errors, factors);
+    for (const Index f : before)
+      if (std::find(factors.begin(), factors.end(), f) == factors.end())
+        spec.calibration.factor[static_cast<std::size_t>(f)] = 1.0;
+    if (dropped) arrays = linearised(set, spec, progress);
   }
-  return {};
-}
-
-double quantile_of_abs(std::vector<double>& values, double q) {
-  for (double& v : values) v = std::abs(v);
-  std::sort(values.begin(), values.end());
-  const double place = q * static_cast<double>(values.size() - 1);
-  const auto low = static_cast<std::size_t>(place);
-  const std::size_t high = std::min(low + 1, values.size() - 1);
-  return values[low] + (place - static_cast<double>(low)) * (values[high] - values[low]);
-}
-
-Matrix corrected(const ArrayData& array, const Correction* correction) {
-  Matrix charge = array.base;
-  if (correction && correction->coefficients.size() != 0)
-    for (Index f = 0; f < kFeatureCount; ++f)
-      charge += correction->coefficients[f] * array.feature[static_cast<std::size_t>(f)];
-  return charge;
-}
-
-ErrorFigures figures(const std::vector<ArrayData>& arrays, const std::vector<Index>& vectors,
-                     const Correction* correction, double lsb_coulomb) {
-  ErrorFigures out;
-  if (vectors.empty()) return out;
-  std::vector<Matrix> error;
-  for (const ArrayData& array : arrays) error.push_back(corrected(array, correction) - array.reference);
-  std::vector<double> all;
-  double square = 0.0, difference_square = 0.0, output_square = 0.0;
-  for (const Index v : vectors) {
-    for (const Matrix& e : error) {
-      all.insert(all.end(), e.row(v).begin(), e.row(v).end());
-      square += e.row(v).squaredNorm();
-    }
-    const bool pair = arrays.size() == 2;
-    difference_square +=
-        pair ? (error[0].row(v) - error[1].row(v)).squaredNorm() : error[0].row(v).squaredNorm();
-    output_square += pair ? (arrays[0].reference.row(v) - arrays[1].reference.row(v)).squaredNorm()
-                          : arrays[0].reference.row(v).squaredNorm();
-  }
-  out.samples = static_cast<Index>(all.size());
-  out.rms_lsb = std::sqrt(square / static_cast<double>(out.samples)) / lsb_coulomb;
-  out.rms_relative = output_square > 0.0 ? std::sqrt(difference_square / output_square) : 0.0;
-  out.quantile_999_lsb = quantile_of_abs(all, 0.999) / lsb_coulomb;
-  out.max_lsb = all.back() / lsb_coulomb;
-  return out;
-}
-
-double lsb_of(const data::ReferenceSet& set) {
-  std::vector<double> all(set.charge_plus_coulomb.data(),
-                          set.charge_plus_coulomb.data() + set.charge_plus_coulomb.size());
-  const Matrix& minus = set.charge_minus_coulomb;
-  all.insert(all.end(), minus.data(), minus.data() + minus.size());
-  const double lsb = quantile_of_abs(all, 0.999) / 255.0;
-  if (!(lsb > 0.0))
-    throw Error(ErrorKind::bad_data, "reference set: all charges are zero; there is nothing to fit");
-  return lsb;
+  store_after(all_figures(arrays, split, report.lsb_coulomb), report);
 }
 
 }  // namespace
@@ -247,30 +209,19 @@ FitReport fit(const data::ReferenceSet& set, ModelSpec& spec, const Progress& pr
 FitReport fit(const data::ReferenceSet& set, ModelSpec& spec, const EffectiveMatrices& w_eff_siemens,
               const Progress& progress) {
   set.validate();
-  std::vector<Index> fitted, held_out;
-  for (Index v = 0; v < set.vectors(); ++v) (set.held_out[v] != 0 ? held_out : fitted).push_back(v);
-  if (fitted.empty())
+  const Split split(set);
+  if (split.fitted.empty())
     throw Error(ErrorKind::bad_data, "reference set: all vectors are held out; there is nothing to fit");
-
   FitReport report;
   report.tile = set.tile;
   report.lsb_coulomb = lsb_of(set);
-  report.fit_vectors = static_cast<Index>(fitted.size());
-  report.held_out_vectors = static_cast<Index>(held_out.size());
+  report.fit_vectors = static_cast<Index>(split.fitted.size());
+  report.held_out_vectors = static_cast<Index>(split.held_out.size() + split.new_weights.size());
   report.validity = validity_of(set);
-
-  const std::vector<ArrayData> arrays = evaluate(set, spec, w_eff_siemens, progress);
-  const Regression regression(arrays, fitted);
-  Correction correction;
-  if (regression.y.norm() >
-      kExact * regression.charge_rms * std::sqrt(static_cast<double>(regression.y.size())))
-    correction = regression.correction();
-
-  report.fit_before = figures(arrays, fitted, nullptr, report.lsb_coulomb);
-  report.fit_after = figures(arrays, fitted, &correction, report.lsb_coulomb);
-  report.held_out_before = figures(arrays, held_out, nullptr, report.lsb_coulomb);
-  report.held_out_after = figures(arrays, held_out, &correction, report.lsb_coulomb);
-  spec.correction = std::move(correction);
+  if (spec.form == Form::calibrated)
+    calibrate(set, split, progress, spec, report);
+  else
+    correct(set, split, w_eff_siemens, progress, spec, report);
   report_progress(progress, 1.0, "fast model fitted");
   return report;
 }

@@ -34,8 +34,10 @@ struct FitReport {
   data::TileSpec tile;       ///< of the reference set
   double lsb_coulomb = 0.0;  ///< of one bit line
   Index fit_vectors = 0;
-  Index held_out_vectors = 0;
-  ErrorFigures fit_before, fit_after, held_out_before, held_out_after;
+  Index held_out_vectors = 0;  ///< of both kinds
+  /// "Before": without correction, all factors of a calibration 1. Held out: new vectors on weights that the fit has
+  /// seen; new weights: vectors on weight matrices of which it has seen none.
+  ErrorFigures fit_before, fit_after, held_out_before, held_out_after, new_weights_before, new_weights_after;
   std::vector<ParameterRange> validity;
 };
 
@@ -46,6 +48,8 @@ struct EffectiveMatrices {
   std::vector<Matrix> minus;
 };
 
+/// Form calibrated: Gauss-Newton on spec.calibration (derivatives by central differences), factors that cannot be
+/// told from 1 by three standard errors set to 1. Other forms:
 /// In: spec.form and its settings. Out: spec.correction, fitted to the vectors with held_out = 0. Where the
 /// form agrees with the reference to its rounding (RMS below 1e-9 of the RMS charge) there is nothing to fit
 /// and the correction stays empty. Features whose coefficient is smaller than three standard errors are

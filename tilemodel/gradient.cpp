@@ -17,7 +17,7 @@ void TileModel::Impl::gradient(const Matrix& codes, const Matrix& charge_gradien
   out.codes.setZero(codes.rows(), tile.rows);
   out.g_siemens.setZero(tile.rows, tile.cols);
   out.r_col_ohm = out.r_sense_ohm = 0.0;
-  const double scale = tile.v_read_volt * tile.pulse.t_lsb_s;
+  const double scale = charge_unit();
   if (is_fast()) {
     gradient_fast(codes, charge_gradient, scratch, out);
   } else if (is_product()) {
@@ -38,6 +38,8 @@ void TileModel::Impl::gradient(const Matrix& codes, const Matrix& charge_gradien
           add_gradient(g, codes, v, &pass, charge_gradient, scratch, out);
   }
   out.g_siemens.array() *= g_scale.array();
+  out.r_col_ohm *= factor(kColumnWireFactor);
+  out.r_sense_ohm *= factor(kColumnWireFactor);
 }
 
 void TileModel::Impl::add_gradient(std::size_t index, const Matrix& codes, Index vector,
@@ -46,7 +48,7 @@ void TileModel::Impl::add_gradient(std::size_t index, const Matrix& codes, Index
   const Group& group = groups[index];
   const auto cols = static_cast<Index>(group.columns.columns.size());
   GradientScratch& own = scratch.gradient;
-  const double factor = pass->weight * tile.v_read_volt * tile.pulse.t_lsb_s;
+  const double factor = pass->weight * charge_unit();
   own.charge.resize(cols);
   for (Index c = 0; c < cols; ++c)
     own.charge[c] = factor * charge_gradient(vector, group.columns.columns[static_cast<std::size_t>(c)]);

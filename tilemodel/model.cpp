@@ -51,11 +51,11 @@ std::string objection(Form form, const data::TileSpec& tile) {
                ? "form \"effective\" needs a linear drive; the tile is gated"
                : "form \"effective\" needs ohmic cells; the tile's cell law is sinh";
   if (form != Form::ideal && form != Form::effective && tile.drive != data::Drive::gated)
-    return "forms \"ladder\", \"binned\" and \"closure\" need drive \"gated\"; the tile's drive is \"" + drive +
+    return "forms \"ladder\", \"binned\", \"closure\" and \"calibrated\" need drive \"gated\"; the tile's drive is \"" + drive +
            (tile.is_linear() ? "\", for which form \"effective\" is exact"
                              : "\" with sinh cells, which load the column when idle");
-  if (form == Form::closure && tile.pulse.sign != data::SignMode::two_phase)
-    return "form \"closure\" needs pulse.sign = \"two-phase\"; with \"bipolar\" use \"ladder\" or \"binned\"";
+  if (is_closure(form) && tile.pulse.sign != data::SignMode::two_phase)
+    return "forms \"closure\" and \"calibrated\" need pulse.sign = \"two-phase\"; with \"bipolar\" use \"ladder\" or \"binned\"";
   return {};
 }
 
@@ -103,23 +103,36 @@ TileModel::Impl::Impl(const ModelSpec& model_spec, const data::TileSpec& tile_sp
     require_in_range("segments", spec.segments, 1, kMostSegments);
     require_in_range("time_bins", spec.time_bins, 1, kMostTimeBins);
   }
-  if (spec.form == Form::closure) {
+  if (is_closure(spec.form)) {
     require_in_range("block_rows", spec.block_rows, 1, kMostBlockRows);
     require_in_range("closure_bins", spec.closure_bins, 1, kMostClosureBins);
     require_in_range("references", spec.references, 0, kMostReferences);
   }
+  if (spec.form == Form::calibrated) use_calibration();
   const Matrix g = cell_conductance(tile, g_siemens);
   const Matrix p = row_wire_factor(tile, g);
   g_scale = cell_conductance_slope(tile, g_siemens);
   if (spec.row_wire_factor) g_scale.array() *= p.array();
   const std::vector<ColumnGroup> ends = sense_groups(tile);
   std::optional<MeshLoad> load;
-  if (spec.form == Form::closure && spec.mesh_load && spec.row_wire_factor && !tile.ideal_supply())
+  if (is_closure(spec.form) && spec.mesh_load && spec.row_wire_factor && !tile.ideal_supply())
     load.emplace(tile, ends, g, p);
   for (const ColumnGroup& end : ends) groups.push_back(wired_group(end, g, p, load ? &*load : nullptr));
   const bool column_wire = tile.r_col_ohm > 0.0 || tile.r_sense_ohm > 0.0;
   if (!tile.ideal_supply() && column_wire && spec.row_wire_factor && !passes.signed_drive())
     mesh.emplace(tile, ends, g, p);
+}
+
+void TileModel::Impl::use_calibration() {
+  const auto& factor = spec.calibration.factor;
+  if (spec.correction.coefficients.size() != 0)
+    throw Error(ErrorKind::usage, "form \"calibrated\" has a calibration, not a correction");
+  for (std::size_t f = 0; f < factor.size(); ++f)
+    require_in_range("calibration." + std::string(kCalibrationNames[f]), factor[f], 0.01, 100.0);
+  tile.r_col_ohm *= factor[kColumnWireFactor];
+  tile.r_sense_ohm *= factor[kColumnWireFactor];
+  tile.r_row_ohm *= factor[kRowWireFactor];
+  tile.r_driver_ohm *= factor[kRowWireFactor];
 }
 
 Group TileModel::Impl::product_group(const Matrix& weights) const {
@@ -140,8 +153,9 @@ Group TileModel::Impl::wired_group(const ColumnGroup& columns, const Matrix& g, 
               panels,  std::nullopt, Vector(static_cast<Index>(columns.columns.size()))};
   if (spec.form == Form::ladder)
     group.kernel.emplace<Ladder>(wire, std::move(panels));
-  else if (spec.form == Form::closure) {
-    const Closure::Settings settings{spec.block_rows, spec.closure_bins, spec.references};
+  else if (is_closure(spec.form)) {
+    const Closure::Settings settings{spec.block_rows, spec.closure_bins, spec.references,
+                                     factor(kMeshFactor)};
     const Closure& closure = group.kernel.emplace<Closure>(wire, used, columns, load, settings);
     if (spec.arithmetic == Arithmetic::float32 && closure.largest_ratio() < kLargestFloatRatio) {
       group.fast.emplace(closure);

@@ -17,10 +17,15 @@ enum class Form {
   effective,  ///< Q = W_eff^T t: exact for linear drives, W_eff given by the circuit
   ladder,     ///< exact column ladder per row and pulse end (gated drive, ideal supply)
   binned,     ///< the ladder with rows joined to segments and pulse ends to time bins
-  closure     ///< the ladder around reference columns, coarsened in each column's difference to them
+  closure,    ///< the ladder around reference columns, coarsened in each column's difference to them
+  calibrated  ///< the closure with factors fitted to the circuit on its wires, its mesh load and its charge
 };
+/// Forms whose kernel is the closure.
+constexpr bool is_closure(Form form) {
+  return form == Form::closure || form == Form::calibrated;
+}
 
-/// Number type of the kernel of form closure: float32 is the fast one, float64 the reference for it (and stands in where
+/// Number type of the kernel of forms closure and calibrated: float32 is the fast one, float64 the reference for it (and stands in where
 /// a column is dead at its far end and float32 would overflow). The other forms compute in double precision.
 enum class Arithmetic { float32, float64 };
 
@@ -29,11 +34,12 @@ enum class Arithmetic { float32, float64 };
 /// Lets data::Config read a form by name (choice_of).
 template <>
 struct crosstile::data::EnumNames<crosstile::tilemodel::Form> {
-  static constexpr std::array<EnumName<tilemodel::Form>, 5> value{{{tilemodel::Form::ideal, "ideal"},
+  static constexpr std::array<EnumName<tilemodel::Form>, 6> value{{{tilemodel::Form::ideal, "ideal"},
                                                                    {tilemodel::Form::effective, "effective"},
                                                                    {tilemodel::Form::ladder, "ladder"},
                                                                    {tilemodel::Form::binned, "binned"},
-                                                                   {tilemodel::Form::closure, "closure"}}};
+                                                                   {tilemodel::Form::closure, "closure"},
+                                                                   {tilemodel::Form::calibrated, "calibrated"}}};
 };
 template <>
 struct crosstile::data::EnumNames<crosstile::tilemodel::Arithmetic> {
@@ -56,6 +62,18 @@ inline std::optional<Form> form_from_name(std::string_view name) {
 struct Correction {
   Vector coefficients;     ///< kFeatureNames.size(), no unit: every feature is a charge
   Vector standard_errors;  ///< the same length
+};
+
+/// Form calibrated: factors on the closure's own quantities, for what its equations leave out (non-linear cells, front end,
+/// RC, the rest of the mesh). In the order of kCalibrationNames; 1: not fitted. docs/theory.md, "Calibration".
+inline constexpr std::array<std::string_view, 4> kCalibrationNames{
+    "column_wire",  // on r_col and r_sense
+    "row_wire",     // on r_row and r_driver
+    "mesh",         // on q_bj
+    "gain"};        // on the charge
+struct Calibration {
+  std::array<double, 4> factor{1.0, 1.0, 1.0, 1.0};
+  std::array<double, 4> standard_error{};  ///< 0 where not fitted
 };
 
 /// The features of the correction, in the order of the coefficients. All are charges built from one pass of
@@ -82,7 +100,7 @@ struct ModelSpec {
   int segments = 8;
   /// binned: at most so many time bins a pass, of ceil(slots / time_bins) codes each; 1 .. kMostTimeBins
   int time_bins = 8;
-  /// closure: rows a block; 1 .. kMostBlockRows
+  /// closure, calibrated: rows a block; 1 .. kMostBlockRows
   int block_rows = 32;
   /// closure: bins of time a pass for the difference to the reference columns; 1 .. kMostClosureBins
   int closure_bins = 1;
@@ -90,11 +108,12 @@ struct ModelSpec {
   int references = 0;
   /// closure: kernel
   Arithmetic arithmetic = Arithmetic::float32;
-  /// ladder, binned, closure: multiply G by the ohmic drop along the row wire with columns grounded ("ladder p")
+  /// every form with wires: multiply G by the ohmic drop along the row wire with columns grounded ("ladder p")
   bool row_wire_factor = true;
   /// closure: also follow what columns with different voltages do to one another through the row wires
   bool mesh_load = true;
-  Correction correction;
+  Correction correction;    ///< every form but calibrated
+  Calibration calibration;  ///< form calibrated
 };
 
 /// Derivatives of a loss; what it means by shape and unit: TileModel::gradient.
@@ -125,7 +144,7 @@ class Workspace {
 class TileModel {
  public:
   /// g_siemens: rows x cols of the tile, finite and >= 0; with drive bipolar (form ideal) it is G+ - G- and
-  /// may be negative. Forms ladder, binned and closure take a gated tile, closure with two-phase signs. A sinh cell enters with its conductance at
+  /// may be negative. Forms with wires take a gated tile, closure and calibrated with two-phase signs. A sinh cell enters with its conductance at
   /// V_read, a selector in series with it. Errors: usage (shape, range, form that does not fit the drive).
   TileModel(const ModelSpec& spec, const data::TileSpec& tile, const Matrix& g_siemens);
   /// Form effective. w_eff_siemens: rows x cols; charge_j = v_read sum_i w_ij t_i with signed pulse lengths

@@ -20,7 +20,11 @@ struct NamedFigures {
 constexpr NamedFigures kFigures[] = {{"error/fit_before", &FitReport::fit_before},
                                      {"error/fit_after", &FitReport::fit_after},
                                      {"error/held_out_before", &FitReport::held_out_before},
-                                     {"error/held_out_after", &FitReport::held_out_after}};
+                                     {"error/held_out_after", &FitReport::held_out_after},
+                                     {"error/new_weights_before", &FitReport::new_weights_before},
+                                     {"error/new_weights_after", &FitReport::new_weights_after}};
+// Files of version 1 may lack these.
+constexpr std::string_view kLaterFigures = "error/new_weights";
 
 std::string joined_feature_names() {
   std::string text;
@@ -72,6 +76,23 @@ void read_closure(const data::Hdf5Reader& file, const std::filesystem::path& pat
   spec.arithmetic = *known;
 }
 
+Calibration read_calibration(const data::Hdf5Reader& file, const std::filesystem::path& path) {
+  const Vector factor = file.vector("calibration/factor"), error = file.vector("calibration/standard_error");
+  Calibration calibration;
+  const auto count = static_cast<Index>(kCalibrationNames.size());
+  if (factor.size() != count || error.size() != count)
+    fail(path, "calibration has " + std::to_string(factor.size()) + " factors and " +
+                   std::to_string(error.size()) + " standard errors; expected " + std::to_string(count));
+  for (std::size_t f = 0; f < kCalibrationNames.size(); ++f) {
+    calibration.factor[f] = factor[static_cast<Index>(f)];
+    calibration.standard_error[f] = error[static_cast<Index>(f)];
+    if (!(calibration.factor[f] > 0.0 && calibration.factor[f] < 100.0))
+      fail(path, "calibration/factor: " + std::string(kCalibrationNames[f]) + " = " +
+                     std::to_string(calibration.factor[f]) + " is not between 0 and 100");
+  }
+  return calibration;
+}
+
 std::vector<ParameterRange> read_validity(const data::Hdf5Reader& file, const std::filesystem::path& path) {
   const Matrix bounds = file.matrix("validity");
   const std::string names = file.text("validity_names");
@@ -103,11 +124,17 @@ void write_model(const std::filesystem::path& path, const ModelSpec& spec, const
   file.number("references", spec.references);
   file.text("arithmetic", std::string(data::to_name(spec.arithmetic)));
   file.number("row_wire_factor", spec.row_wire_factor ? 1.0 : 0.0);
+  file.number("mesh_load", spec.mesh_load ? 1.0 : 0.0);
   file.text("tile", data::tile_to_toml(tile));
   file.text("features", joined_feature_names());
   if (spec.correction.coefficients.size() != 0) {
     file.vector("correction/coefficients", spec.correction.coefficients, "1");
     file.vector("correction/standard_errors", spec.correction.standard_errors, "1");
+  }
+  if (spec.form == Form::calibrated) {
+    const auto& c = spec.calibration;
+    file.vector("calibration/factor", Eigen::Map<const Vector>(c.factor.data(), 4), "1");
+    file.vector("calibration/standard_error", Eigen::Map<const Vector>(c.standard_error.data(), 4), "1");
   }
   file.number("lsb_coulomb", report.lsb_coulomb);
   file.number("fit_vectors", static_cast<double>(report.fit_vectors));
@@ -141,7 +168,9 @@ ModelFile read_model(const std::filesystem::path& path) {
   model.spec.time_bins = static_cast<int>(whole_number(file, path, "time_bins", 1, kMostTimeBins));
   read_closure(file, path, model.spec);
   model.spec.row_wire_factor = whole_number(file, path, "row_wire_factor", 0, 1) == 1;
+  if (file.has("mesh_load")) model.spec.mesh_load = whole_number(file, path, "mesh_load", 0, 1) == 1;
   model.spec.correction = read_correction(file, path);
+  if (model.spec.form == Form::calibrated) model.spec.calibration = read_calibration(file, path);
   try {
     data::Config config = data::Config::from_text(file.text("tile"), path.string() + ", tile");
     model.tile = data::read_tile(config);
@@ -155,7 +184,8 @@ ModelFile read_model(const std::filesystem::path& path) {
   model.report.fit_vectors = whole_number(file, path, "fit_vectors", 0, 1e15);
   model.report.held_out_vectors = whole_number(file, path, "held_out_vectors", 0, 1e15);
   for (const NamedFigures& named : kFigures)
-    model.report.*named.figures = read_figures(file, path, named.name);
+    if (file.has(named.name) || !std::string_view(named.name).starts_with(kLaterFigures))
+      model.report.*named.figures = read_figures(file, path, named.name);
   model.report.validity = read_validity(file, path);
   return model;
 }

@@ -38,6 +38,9 @@ enum Feature : std::size_t {
   kMesh
 };
 
+// Places in Calibration::factor.
+enum CalibrationFactor : std::size_t { kColumnWireFactor, kRowWireFactor, kMeshFactor, kGainFactor };
+
 // Columns of the tile at neighbouring places of a kernel's result, `step` columns apart.
 struct ColumnRun {
   Index place, column, count, step;
@@ -88,6 +91,14 @@ struct TileModel::Impl {
        const Matrix* w_eff_siemens);
 
   bool is_product() const { return spec.form == Form::ideal || spec.form == Form::effective; }
+  void use_calibration();  // puts the factors on the wires of `tile`
+  double factor(CalibrationFactor which) const {
+    return spec.form == Form::calibrated ? spec.calibration.factor[which] : 1.0;
+  }
+  // Charge per normalised one.
+  double charge_unit() const {
+    return factor(kGainFactor) * tile.v_read_volt * tile.pulse.t_lsb_s;
+  }
   Group product_group(const Matrix& weights) const;
   Group wired_group(const ColumnGroup& columns, const Matrix& g, const Matrix& p, const MeshLoad* load) const;
   template <typename Codes>
