@@ -37,6 +37,13 @@ class ClosureFast {
     AlignedFloats x, resistance, load, own, kernel, out;
   };
 
+  struct GradientScratch {
+    AlignedFloats followed;  // clusters x vectors x kernel_floats
+    AlignedFloats charge, share, behind, sum, by_x, by_resistance, by_load, by_own;
+    AlignedFloats resistance, load, own, value, kernel, lengths, g;  // of one vector
+    std::vector<float> reference_charge;  // clusters x vectors
+  };
+
   // Where the pulse lengths of one vector go, rows by position.
   struct Input {
     float* lengths;
@@ -51,6 +58,9 @@ class ClosureFast {
   // valid until the next start. whole_codes: all pulse lengths are.
   Input start(Index vectors, int longest_code, bool whole_codes, Scratch& scratch) const;
   void follow(Index vector, Index vectors, int longest_code, const Input& input, Scratch& scratch) const;
+  // The same, keeping what gradient_vector needs.
+  void follow(Index vector, Index vectors, int longest_code, const Input& input, Scratch& scratch,
+              GradientScratch& gradient) const;
   void skip(Index vector, Index vectors, Scratch& scratch) const;
   const float* charges(Index vectors, Scratch& scratch) const;
 
@@ -58,13 +68,9 @@ class ClosureFast {
   // the charges, vectors x padded_cols, 0 where there is no column; gradient_columns leaves those by x, R_b and
   // conductances; gradient_vector then takes one vector's pulse lengths again (in `input`) to those by its pulse
   // lengths, by position and code step, and adds to wire.
-  struct GradientScratch {
-    AlignedFloats charge, share, behind, sum, by_x, by_resistance, by_load, by_own;
-    AlignedFloats resistance, load, own, value, kernel, lengths, g;  // of one vector
-    std::vector<float> reference_charge;  // clusters x vectors
-  };
   float* gradient_start(Index vectors, GradientScratch& gradient) const;
-  void gradient_columns(Index vectors, Scratch& scratch, GradientScratch& gradient) const;
+  // by_g: whether derivatives by the conductances are wanted.
+  void gradient_columns(Index vectors, Scratch& scratch, bool by_g, GradientScratch& gradient) const;
   const float* gradient_vector(Index vector, Index vectors, int longest_code, const Input& input,
                                Scratch& scratch, GradientScratch& gradient, WireGradient& wire) const;
   // The same two where no vector of the pass has a pulse: nothing loads the wire, a growing pulse sees all of V.
@@ -92,12 +98,19 @@ class ClosureFast {
   Index padded_length() const { return (shape_.length + table_->lanes - 1) / table_->lanes * table_->lanes; }
   kernels::Pass kernel_pass(int longest_code, const Input& input, const Scratch& scratch) const;
   kernels::Reference kernel_reference(const Cluster& cluster) const;
+  // kernel: kernel_floats() of scratch.
   float follow_cluster(std::size_t k, Index vector, Index vectors, const kernels::Pass& pass,
-                       Scratch& scratch) const;
+                       Scratch& scratch, float* kernel) const;
+  Index kernel_floats() const {
+    return kernels::reference_scratch(static_cast<int>(shape_.blocks), static_cast<int>(shape_.bins));
+  }
+  float* kept_kernel(std::size_t cluster, Index vector, Index vectors, GradientScratch& gradient) const {
+    return gradient.followed.data() + (static_cast<Index>(cluster) * vectors + vector) * kernel_floats();
+  }
   // Derivatives by x of one row of x_row plus those by the charge: value, positions.
   float join_by_x(std::size_t k, Index vector, Index vectors, Index bin, GradientScratch& gradient,
                   float* value) const;
-  void panel_gradient(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch,
+  void panel_gradient(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch, bool by_g,
                       GradientScratch& gradient) const;
   kernels::Columns kernel_columns(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch) const;
   static void fill_tables(int longest_code, Scratch& scratch);

@@ -11,6 +11,7 @@ float* ClosureFast::gradient_start(Index vectors, GradientScratch& gradient) con
   const auto cleared = [](AlignedFloats& floats, Index count) {
     std::fill_n(floats.reserve(count), count, 0.0f);
   };
+  gradient.followed.reserve(static_cast<Index>(clusters_.size()) * vectors * kernel_floats());
   cleared(gradient.charge, vectors * padded_cols());
   cleared(gradient.by_x, rows * blocks * padded_length());
   cleared(gradient.by_resistance, rows * blocks * kernels::kMostLanes);
@@ -32,7 +33,7 @@ float* ClosureFast::gradient_start(Index vectors, GradientScratch& gradient) con
 }
 
 void ClosureFast::panel_gradient(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch,
-                                 GradientScratch& gradient) const {
+                                 bool by_g, GradientScratch& gradient) const {
   const Cluster& cluster = clusters_[k];
   const Index positions = shape_.positions(), width = table_->panel_cols, blocks = shape_.blocks;
   const Index lanes = padded_length(), row = x_row(k, 0, vectors) + bin * vectors;
@@ -47,7 +48,8 @@ void ClosureFast::panel_gradient(std::size_t k, Index panel, Index bin, Index ve
        coupled_ ? gradient.by_own.data() + lane_row : nullptr});
   for (Index b = 0; b < blocks; ++b) {
     const float* share = gradient.share.data() + b * vectors * width;
-    table_->product({static_cast<int>(shape_.length), static_cast<int>(vectors), static_cast<int>(width),
+    if (by_g)
+      table_->product({static_cast<int>(shape_.length), static_cast<int>(vectors), static_cast<int>(width),
                      x + b * shape_.length, 1, stride_, share, width,
                      gradient.g.data() + place * positions + b * shape_.length * width, width});
     table_->product({static_cast<int>(vectors), static_cast<int>(width), static_cast<int>(lanes), share, width, 1,
@@ -56,10 +58,12 @@ void ClosureFast::panel_gradient(std::size_t k, Index panel, Index bin, Index ve
   }
 }
 
-void ClosureFast::gradient_columns(Index vectors, Scratch& scratch, GradientScratch& gradient) const {
+void ClosureFast::gradient_columns(Index vectors, Scratch& scratch, bool by_g,
+                                   GradientScratch& gradient) const {
   for (std::size_t k = 0; k < clusters_.size(); ++k)
     for (Index panel = 0; panel < clusters_[k].panels; ++panel)
-      for (Index bin = 0; bin < shape_.bins; ++bin) panel_gradient(k, panel, bin, vectors, scratch, gradient);
+      for (Index bin = 0; bin < shape_.bins; ++bin)
+        panel_gradient(k, panel, bin, vectors, scratch, by_g, gradient);
 }
 
 float ClosureFast::join_by_x(std::size_t k, Index vector, Index vectors, Index bin,
@@ -88,7 +92,6 @@ const float* ClosureFast::gradient_vector(Index vector, Index vectors, int longe
   float* value = gradient.value.data();
   float* own = value + bins * stride_;
   for (std::size_t k = 0; k < clusters_.size(); ++k) {
-    follow_cluster(k, vector, vectors, pass, scratch);
     const Cluster& cluster = clusters_[k];
     float charge = 0.0f;
     for (Index bin = 0; bin < bins; ++bin) {
@@ -107,7 +110,7 @@ const float* ClosureFast::gradient_vector(Index vector, Index vectors, int longe
     }
     kernels::ReferenceGradientOut out{own, 0.0f, 0.0f, 0.0f, 0.0f};
     table_->reference_backward(
-        kernel_reference(cluster), pass, scratch.kernel.data(),
+        kernel_reference(cluster), pass, kept_kernel(k, vector, vectors, gradient),
         scratch.resistance.data() + x_row(k, vector, vectors) * resistance_stride(),
         {levels.count, value, stride_, gradient.resistance.data(), coupled_ ? gradient.load.data() : nullptr,
          coupled_ ? gradient.own.data() : nullptr, blocks, vectors * resistance_stride(), charge,

@@ -15,18 +15,18 @@ void TileModel::Impl::check_codes(const Codes& codes) const {
     throw Error(ErrorKind::usage, "codes have " + std::to_string(codes.cols()) +
                                       " rows of the tile in each vector; the tile has " +
                                       std::to_string(tile.rows));
-  const int limit = passes.max_code();
-  if constexpr (std::is_same_v<Codes, IntMatrix>)
-    if (codes.size() == 0 || (codes.maxCoeff() <= limit && codes.minCoeff() >= -limit)) return;
-  for (Index v = 0; v < codes.rows(); ++v)
+  const int largest = passes.max_code();
+  const auto limit = static_cast<typename Codes::Scalar>(largest);
+  const bool inside = (codes.array() <= limit && codes.array() >= -limit).all();  // false with a NaN
+  for (Index v = 0; v < codes.rows() && !inside; ++v)
     for (Index i = 0; i < codes.cols(); ++i)
       if (!(codes(v, i) <= limit && codes(v, i) >= -limit))
         throw_out_of_range("code of vector " + std::to_string(v) + ", row " + std::to_string(i), codes(v, i),
-                           "allowed: -" + std::to_string(limit) + " to " + std::to_string(limit));
-  if (is_product() || passes.whole_codes()) return;
+                           "allowed: -" + std::to_string(largest) + " to " + std::to_string(largest));
+  if (std::is_same_v<Codes, IntMatrix> || is_product() || passes.whole_codes()) return;
   for (Index v = 0; v < codes.rows(); ++v)
     for (Index i = 0; i < codes.cols(); ++i)
-      if (static_cast<int>(codes(v, i)) != codes(v, i))
+      if (static_cast<typename Codes::Scalar>(static_cast<int>(codes(v, i))) != codes(v, i))
         throw_out_of_range("code of vector " + std::to_string(v) + ", row " + std::to_string(i), codes(v, i),
                            "allowed with pulse.passes = \"" + std::string(data::to_name(tile.pulse.passes)) +
                                "\": whole codes");
@@ -211,6 +211,7 @@ void TileModel::Impl::add_features(Index first, Index count, double factor, cons
 
 template void TileModel::Impl::check_codes(const IntMatrix&) const;
 template void TileModel::Impl::check_codes(const Matrix&) const;
+template void TileModel::Impl::check_codes(const MatrixF&) const;
 template void TileModel::Impl::evaluate(const IntMatrix&, Workspace::Impl&, Matrix&,
                                         std::vector<Matrix>*) const;
 template void TileModel::Impl::evaluate(const Matrix&, Workspace::Impl&, Matrix&, std::vector<Matrix>*) const;

@@ -164,7 +164,7 @@ std::vector<ArrayData> linearised(const data::ReferenceSet& set, const ModelSpec
 void calibrate(const data::ReferenceSet& set, const Split& split, const Progress& progress, ModelSpec& spec,
                FitReport& report) {
   constexpr int kMostSteps = 8;
-  constexpr double kSettled = 1e-5, kSmallest = 0.2, kLargest = 5.0;
+  constexpr double kSettled = 1e-4, kSmallest = 0.2, kLargest = 5.0;
   spec.calibration = {};
   spec.correction = {};
   std::vector<ArrayData> arrays = linearised(set, spec, progress);

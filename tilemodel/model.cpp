@@ -84,7 +84,6 @@ TileModel::Impl::Impl(const ModelSpec& model_spec, const data::TileSpec& tile_sp
   if (spec.form == Form::effective) {
     check_matrix("w_eff_siemens", *w_eff_siemens, tile, true);
     groups.push_back(product_group(*w_eff_siemens));
-    g_scale = Matrix::Ones(tile.rows, tile.cols);
     return;
   }
   if (spec.form == Form::ideal) {
@@ -93,10 +92,7 @@ TileModel::Impl::Impl(const ModelSpec& model_spec, const data::TileSpec& tile_sp
     no_selector.selector.kind = data::SelectorKind::resistor;
     groups.push_back(product_group(
         tile.cell.law == data::CellLaw::ohmic ? g_siemens : cell_conductance(no_selector, g_siemens)));
-    if (tile.cell.law == data::CellLaw::ohmic)
-      g_scale = Matrix::Ones(tile.rows, tile.cols);
-    else
-      g_scale = cell_conductance_slope(no_selector, g_siemens);
+    if (tile.cell.law != data::CellLaw::ohmic) g_scale = cell_conductance_slope(no_selector, g_siemens);
     return;
   }
   if (spec.form == Form::binned) {
@@ -111,8 +107,11 @@ TileModel::Impl::Impl(const ModelSpec& model_spec, const data::TileSpec& tile_sp
   if (spec.form == Form::calibrated) use_calibration();
   const Matrix g = cell_conductance(tile, g_siemens);
   const Matrix p = row_wire_factor(tile, g);
-  g_scale = cell_conductance_slope(tile, g_siemens);
-  if (spec.row_wire_factor) g_scale.array() *= p.array();
+  const bool plain_cells = tile.ohmic_cells() && tile.selector.kind == data::SelectorKind::resistor &&
+                           tile.selector.r_on_ohm == 0.0;
+  if (!plain_cells) g_scale = cell_conductance_slope(tile, g_siemens);
+  if (spec.row_wire_factor && !tile.ideal_supply())
+    g_scale = plain_cells ? p : Matrix(g_scale.cwiseProduct(p));
   const std::vector<ColumnGroup> ends = sense_groups(tile);
   std::optional<MeshLoad> load;
   if (is_closure(spec.form) && spec.mesh_load && spec.row_wire_factor && !tile.ideal_supply())
@@ -210,8 +209,13 @@ void TileModel::charge_continuous(const Matrix& codes, Matrix& charge_coulomb, W
 }
 
 void TileModel::gradient(const Matrix& codes, const Matrix& charge_gradient, Gradient& out,
-                         Workspace& workspace) const {
-  impl_->gradient(codes, charge_gradient, *workspace.impl_, out);
+                         Workspace& workspace, const GradientOptions& options) const {
+  impl_->gradient(codes, charge_gradient, options, *workspace.impl_, out);
+}
+
+void TileModel::gradient(const MatrixF& codes, const MatrixF& charge_gradient, GradientF& out,
+                         Workspace& workspace, const GradientOptions& options) const {
+  impl_->gradient(codes, charge_gradient, options, *workspace.impl_, out);
 }
 
 void TileModel::base_and_features(const IntMatrix& codes, Matrix& base_coulomb,

@@ -117,11 +117,24 @@ struct ModelSpec {
 };
 
 /// Derivatives of a loss; what it means by shape and unit: TileModel::gradient.
-struct Gradient {
-  Matrix codes;       ///< vectors x rows; by the pulse lengths, per code step
-  Matrix g_siemens;   ///< rows x cols, summed over the batch; form effective: by the effective matrix
+template <typename Dense>
+struct BasicGradient {
+  Dense codes;        ///< vectors x rows; by the pulse lengths, per code step
+  Dense g_siemens;    ///< rows x cols, summed over the batch; form effective: by the effective matrix
   double r_col_ohm = 0.0;    ///< by the column wire, with the wire behind the last cell; 0 for products
   double r_sense_ohm = 0.0;  ///< by the sense resistance; 0 for products
+};
+
+using Gradient = BasicGradient<Matrix>;
+using GradientF = BasicGradient<MatrixF>;
+
+/// What is wanted of a gradient. What is not wanted stays as it is.
+struct GradientOptions {
+  bool codes = true;
+  bool g_siemens = true;
+  /// Inputs are never negative (pixels, activations behind a relu): at code 0 take the derivative of a pulse that
+  /// begins to grow instead of the mean of both signs; saves the pass of the other sign.
+  bool rising_zero = false;
 };
 
 /// Scratch memory of TileModel. Grows to what the largest batch needs and is then reused without
@@ -176,8 +189,11 @@ class TileModel {
   /// together, bin edges, 0) the mean of both one-sided derivatives. Where one product takes several passes a sign,
   /// each pass takes the share of a code's change that it has of the largest code (straight through).
   /// Errors: usage (shape, range; a model with a correction).
-  void gradient(const Matrix& codes, const Matrix& charge_gradient, Gradient& out,
-                Workspace& workspace) const;
+  void gradient(const Matrix& codes, const Matrix& charge_gradient, Gradient& out, Workspace& workspace,
+                const GradientOptions& options = {}) const;
+  /// The same in float32; forms closure and calibrated with arithmetic float32 get there without a detour.
+  void gradient(const MatrixF& codes, const MatrixF& charge_gradient, GradientF& out, Workspace& workspace,
+                const GradientOptions& options = {}) const;
 
   /// Charge without the correction, and the correction's features: kFeatureCount matrices, vectors x cols,
   /// coulomb, all passes combined. A feature that does not apply to the form or tile is zero.

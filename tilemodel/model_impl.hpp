@@ -109,13 +109,18 @@ struct TileModel::Impl {
   template <typename Codes>
   void evaluate(const Codes& codes, Workspace::Impl& scratch, Matrix& charge,
                 std::vector<Matrix>* features) const;
-  void gradient(const Matrix& codes, const Matrix& charge_gradient, Workspace::Impl& scratch,
-                Gradient& out) const;
-  void gradient_fast(const Matrix& codes, const Matrix& charge_gradient, Workspace::Impl& scratch,
-                     Gradient& out) const;
-  void add_by_g(const Group& group, const ClosureFast::GradientScratch& scratch, Matrix& by_g) const;
+  // Dense: Matrix or MatrixF.
+  template <typename Dense>
+  void gradient(const Dense& codes, const Dense& charge_gradient, const GradientOptions& options,
+                Workspace::Impl& scratch, BasicGradient<Dense>& out) const;
+  template <typename Dense>
+  void gradient_fast(const Dense& codes, const Dense& charge_gradient, const GradientOptions& options,
+                     Workspace::Impl& scratch, BasicGradient<Dense>& out) const;
+  void gradient_plain(const Matrix& codes, const Matrix& charge_gradient, const GradientOptions& options,
+                      Workspace::Impl& scratch, Gradient& out) const;
   void add_gradient(std::size_t group, const Matrix& codes, Index vector, const PassTable::Entry* pass,
-                    const Matrix& charge_gradient, Workspace::Impl& scratch, Gradient& out) const;
+                    const Matrix& charge_gradient, const GradientOptions& options, Workspace::Impl& scratch,
+                    Gradient& out) const;
   // Form closure in float32 without a correction. Charge: Matrix or MatrixF.
   template <typename Codes, typename Charge>
   void evaluate_fast(const Codes& codes, Workspace::Impl& scratch, Charge& charge) const;
@@ -135,7 +140,7 @@ struct TileModel::Impl {
   data::TileSpec tile;
   PassTable passes;
   std::vector<Group> groups;
-  Matrix g_scale;  // rows x cols: derivative of the conductance the kernel uses by the device's
+  Matrix g_scale;  // rows x cols: derivative of the conductance the kernel uses by the device's; empty: 1
   std::optional<MeshEstimate> mesh;
 };
 

@@ -23,8 +23,16 @@ class PassTable {
       return part[static_cast<std::size_t>(code + table.max_code())];
     }
     double length(double code, const PassTable& table) const;
-    // Its derivative; at 0 the mean of both sides, to go with the derivative of a growing pulse.
-    double slope(double code, const PassTable& table) const;
+    // Its derivative by a code of its sign, and at code 0: the mean of both sides, to go with the derivative of a growing
+    // pulse, or (rising_zero) the whole of the positive side.
+    struct Slope {
+      double along, at_zero;
+      double positive;  // sign of the codes that have it; 0: both
+      double operator()(double code) const {
+        return positive * code > 0.0 || positive == 0.0 ? along : code == 0.0 ? at_zero : 0.0;
+      }
+    };
+    Slope slope(const PassTable& table, bool rising_zero) const;
   };
   const std::vector<Entry>& passes() const { return passes_; }
   int max_code() const { return max_code_; }
@@ -40,12 +48,11 @@ class PassTable {
   std::vector<Entry> passes_;
 };
 
-inline double PassTable::Entry::slope(double code, const PassTable& table) const {
+inline PassTable::Entry::Slope PassTable::Entry::slope(const PassTable& table, bool rising_zero) const {
   const double share = static_cast<double>(longest_code - 1) / table.max_code();
-  if (table.signed_drive()) return share;
+  if (table.signed_drive()) return {share, share, 0.0};
   const double sign = weight > 0.0 ? 1.0 : -1.0;
-  const double along = sign * code;
-  return along > 0.0 ? sign * share : along < 0.0 ? 0.0 : 0.5 * sign * share;
+  return {sign * share, rising_zero ? 0.5 * (sign + 1.0) * share : 0.5 * sign * share, sign};
 }
 
 }  // namespace crosstile::tilemodel

@@ -268,3 +268,52 @@ TEST_CASE("the fast kernel's gradient is the reference kernel's", "[kernel]") {
   CHECK(fast.r_col_ohm == Approx(expected.r_col_ohm).epsilon(1e-3));
   CHECK(fast.r_sense_ohm == Approx(expected.r_sense_ohm).epsilon(1e-3));
 }
+
+TEST_CASE("gradients in float32, without the mean at 0 and in parts are those of the whole", "[kernel]") {
+  const auto form = GENERATE(Form::ideal, Form::ladder, Form::closure, Form::calibrated);
+  const auto sense = GENERATE(data::SenseEnd::south, data::SenseEnd::alternate);
+  CAPTURE(tilemodel::form_name(form));
+  Problem p = make_problem(form, data::SignMode::two_phase);
+  p.spec.arithmetic = tilemodel::Arithmetic::float32;
+  p.spec.calibration.factor = {1.1, 0.9, 0.8, 0.95};
+  p.tile.sense = sense;
+  p.tile.selector.r_on_ohm = 2e3;
+  p.codes = p.codes.array().max(0.0);  // zeros where codes were negative
+  const TileModel model(p.spec, p.tile, p.g);
+  Workspace workspace;
+  const Gradient whole = p.gradient();
+  tilemodel::GradientF single;
+  model.gradient(p.codes.cast<float>(), p.by_charge.cast<float>(), single, workspace);
+  CHECK(nodal::largest_difference(single.codes.cast<double>(), whole.codes) < 2e-5);
+  CHECK(nodal::largest_difference(single.g_siemens.cast<double>(), whole.g_siemens) < 2e-5);
+  CHECK(single.r_col_ohm == Approx(whole.r_col_ohm).epsilon(1e-3));
+
+  Gradient rising;
+  tilemodel::GradientOptions options;
+  options.rising_zero = true;
+  model.gradient(p.codes, p.by_charge, rising, workspace, options);
+  CHECK(nodal::largest_difference(rising.g_siemens, whole.g_siemens) < 1e-12);
+  // One-sided differences; away from 0 nothing changes.
+  Matrix expected = whole.codes;
+  for (Index k = 0; k < expected.size(); ++k) {
+    if (p.codes.data()[k] != 0.0) continue;
+    const double h = 1e-2, here = p.loss();
+    p.codes.data()[k] = h;
+    expected.data()[k] = (p.loss() - here) / h;
+    p.codes.data()[k] = 0.0;
+  }
+  CHECK(nodal::largest_difference(rising.codes, expected) < 2e-3);
+
+  Gradient part;
+  options = {};
+  options.g_siemens = false;
+  model.gradient(p.codes, p.by_charge, part, workspace, options);
+  CHECK(part.g_siemens.size() == 0);
+  CHECK(part.codes == whole.codes);
+  options = {};
+  options.codes = false;
+  Gradient other;
+  model.gradient(p.codes, p.by_charge, other, workspace, options);
+  CHECK(other.codes.size() == 0);
+  CHECK(nodal::largest_difference(other.g_siemens, whole.g_siemens) < 1e-12);
+}
