@@ -90,6 +90,7 @@ struct FitFlags {
   std::string file, out, form;
   tilemodel::ModelSpec spec;
   bool no_correction = false;
+  double target_error = 0.0;  // LSB; 0: none
 };
 
 Form form_for(const FitFlags& flags, const data::TileSpec& tile) {
@@ -112,6 +113,8 @@ validation::Table error_table(const tilemodel::FitReport& report, bool corrected
   if (corrected) add("fit", "after correction", report.fit_after);
   add("held-out", "before correction", report.held_out_before);
   if (corrected) add("held-out", "after correction", report.held_out_after);
+  add("new weights", "before correction", report.new_weights_before);
+  if (corrected) add("new weights", "after correction", report.new_weights_after);
   table.caption = fmt::format(
       "{} fit and {} held-out vectors; 1 LSB = {:.4g} coulomb (99.9 % quantile of the bit-line charges / "
       "255).",
@@ -119,32 +122,83 @@ validation::Table error_table(const tilemodel::FitReport& report, bool corrected
   return table;
 }
 
+validation::Table trial_table(const std::vector<tilemodel::Trial>& trials) {
+  validation::Table table;
+  table.title = "Forms tried, cheapest first";
+  table.columns = {"form", "RMS (LSB)", "time of a vector (us)"};
+  for (const tilemodel::Trial& trial : trials)
+    table.rows.push_back({trial.name, trial.error_lsb, 1e6 * trial.seconds_per_vector});
+  table.caption = "RMS error on held-out vectors and new weights, the larger one; processor time, one thread.";
+  return table;
+}
+
+std::string fitted_text(const tilemodel::ModelSpec& spec, bool no_correction) {
+  if (no_correction) return "no correction";
+  if (spec.form == Form::calibrated) {
+    std::string text = "factors";
+    for (std::size_t f = 0; f < tilemodel::kCalibrationNames.size(); ++f)
+      text += fmt::format("{} {} {:.4f}", f == 0 ? "" : ",", tilemodel::kCalibrationNames[f],
+                          spec.calibration.factor[f]) +
+              (spec.calibration.standard_error[f] > 0.0
+                   ? fmt::format(" +- {:.4f}", spec.calibration.standard_error[f])
+                   : std::string());
+    return text;
+  }
+  return spec.correction.coefficients.size() > 0 ? "with correction" : "nothing to correct";
+}
+
+tilemodel::Choice fitted(const FitFlags& flags, const data::ReferenceSet& set, Program& program) {
+  const Progress progress = program.progress();
+  if (flags.target_error > 0.0)
+    return tilemodel::fit_to_target(set, flags.target_error,
+                                    set.tile.is_linear() ? effective_matrices(set)
+                                                         : tilemodel::EffectiveMatrices{},
+                                    progress);
+  tilemodel::Choice choice;
+  choice.met = true;
+  choice.spec = flags.spec;
+  choice.spec.form = form_for(flags, set.tile);
+  choice.report = choice.spec.form == Form::effective
+                      ? tilemodel::fit(set, choice.spec, effective_matrices(set), progress)
+                      : tilemodel::fit(set, choice.spec, progress);
+  if (flags.no_correction) {
+    choice.spec.correction = {};
+    choice.spec.calibration = {};
+    choice.report.fit_after = choice.report.fit_before;
+    choice.report.held_out_after = choice.report.held_out_before;
+    choice.report.new_weights_after = choice.report.new_weights_before;
+  }
+  return choice;
+}
+
 void fit_command(const FitFlags& flags, Program& program) {
   const auto set = data::read_reference_set(flags.file);
   const path out(flags.out);
   require_writable_file(out);
-  tilemodel::ModelSpec spec = flags.spec;
-  spec.form = form_for(flags, set.tile);
-  const Progress progress = program.progress();
-  auto report = spec.form == Form::effective ? tilemodel::fit(set, spec, effective_matrices(set), progress)
-                                             : tilemodel::fit(set, spec, progress);
-  if (flags.no_correction) {
-    spec.correction = {};
-    report.fit_after = report.fit_before;
-    report.held_out_after = report.held_out_before;
+  const auto choice = fitted(flags, set, program);
+  const auto& spec = choice.spec;
+  tilemodel::write_model(out, spec, set.tile, choice.report);
+  if (!choice.trials.empty()) {
+    const auto trials = trial_table(choice.trials);
+    program.say(trials);
+    program.result["trials"] = table_json(trials);
+    program.result["target_met"] = choice.met;
   }
-  tilemodel::write_model(out, spec, set.tile, report);
-  const auto table = error_table(report, !flags.no_correction);
+  const auto table = error_table(choice.report, !flags.no_correction);
   program.say(table);
   program.say(fmt::format("{}: form {}, {}", out.string(), tilemodel::form_name(spec.form),
-                          spec.correction.coefficients.size() > 0 ? "with correction"
-                          : flags.no_correction                   ? "no correction"
-                                                                  : "nothing to correct"));
+                          fitted_text(spec, flags.no_correction)));
   program.result["command"] = "fit";
   program.result["output"] = out.string();
   program.result["form"] = tilemodel::form_name(spec.form);
   program.result["correction"] = spec.correction.coefficients.size() > 0;
   program.result["errors"] = table_json(table);
+  if (!choice.met)
+    throw Error(ErrorKind::not_converged,
+                fmt::format("no form comes within {:g} LSB RMS of the circuit; the best one, {}, reaches {:.4g} LSB "
+                            "and is in {}",
+                            flags.target_error, tilemodel::form_name(spec.form),
+                            tilemodel::judged_error(choice.report), out.string()));
 }
 
 // The model of any array of a set, also where one array's conductances are not enough.
@@ -212,17 +266,31 @@ void add_fit(CLI::App& app, Program& program) {
       app, "fit",
       "Fits a fast tile model to a reference set and prints its error, before and after the correction,\n"
       "on the vectors of the fit and on those held out of it.",
-      "crosstile fit reference.h5 --out model.h5 --form binned --segments 16 --time-bins 8");
+      "crosstile fit reference.h5 --out model.h5 --target-error 0.05");
   command->add_option("REF", flags->file, "reference set, .h5")->required();
   command->add_option("--out", flags->out, "tile model, .h5")->required();
-  command
+  auto* form = command
       ->add_option("--form", flags->form, "default: ladder (gated), effective (linear), ideal (other tiles)")
-      ->check(CLI::IsMember({"ladder", "binned", "ideal", "effective"}));
+      ->check(CLI::IsMember({"calibrated", "closure", "ladder", "binned", "ideal", "effective"}));
+  command->add_option("--block-rows", flags->spec.block_rows, "closure, calibrated: rows a block (default 32)")
+      ->check(CLI::Range(1, tilemodel::kMostBlockRows));
+  command->add_option("--closure-bins", flags->spec.closure_bins, "closure, calibrated: bins of time (default 1)")
+      ->check(CLI::Range(1, tilemodel::kMostClosureBins));
+  command->add_option("--references", flags->spec.references,
+                      "closure, calibrated: reference columns (default 0: found by clustering)")
+      ->check(CLI::Range(0, tilemodel::kMostReferences));
   command->add_option("--segments", flags->spec.segments, "binned: row segments (default 8)")
       ->check(CLI::Range(1, tilemodel::kMostSegments));
   command->add_option("--time-bins", flags->spec.time_bins, "binned: time bins (default 8)")
       ->check(CLI::Range(1, tilemodel::kMostTimeBins));
-  command->add_flag("--no-correction", flags->no_correction, "leave the least-squares correction out");
+  auto* no_correction =
+      command->add_flag("--no-correction", flags->no_correction, "leave the least-squares correction out");
+  command
+      ->add_option("--target-error", flags->target_error,
+                   "LSB RMS on held-out vectors: fit the cheapest form that is as good")
+      ->check(CLI::Range(1e-9, 1e6))
+      ->excludes(form)
+      ->excludes(no_correction);
   command->callback(
       [flags, &program] { program.action = [flags, &program] { fit_command(*flags, program); }; });
 }

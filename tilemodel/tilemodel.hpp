@@ -5,6 +5,7 @@
 // errors: docs/theory.md, "Fast tile models".
 #pragma once
 
+#include "tilemodel/choose.hpp"
 #include "tilemodel/fit.hpp"
 #include "tilemodel/model.hpp"
 #include "tilemodel/model_file.hpp"

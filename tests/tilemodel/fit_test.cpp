@@ -252,3 +252,106 @@ TEST_CASE("warnings name what lies outside the fitted range, and are silent insi
   REQUIRE(activity.size() == 1);
   CHECK_THAT(activity[0], Catch::StartsWith("2 of 3 vectors") && Catch::Contains("activity"));
 }
+
+TEST_CASE("the calibration recovers planted factors within five standard errors", "[statistics]") {
+  data::ReferenceSet set = samples::empty_set(64, 48, 60);
+  ModelSpec planted = form(Form::calibrated);
+  planted.block_rows = 8;
+  planted.calibration.factor = {1.18, 1.12, 0.8, 0.994};
+  const double noise_coulomb = 2e-17;
+  charges_from(set, planted, noise_coulomb);
+  ModelSpec spec = form(Form::calibrated);
+  spec.block_rows = 8;
+  const FitReport report = tilemodel::fit(set, spec);
+  for (std::size_t f = 0; f < planted.calibration.factor.size(); ++f) {
+    INFO(tilemodel::kCalibrationNames[f] << " " << spec.calibration.factor[f] << " +- "
+                                         << spec.calibration.standard_error[f]);
+    CHECK(spec.calibration.standard_error[f] > 0.0);
+    CHECK(std::abs(spec.calibration.factor[f] - planted.calibration.factor[f]) <=
+          5.0 * spec.calibration.standard_error[f]);
+  }
+  CHECK(report.held_out_after.rms_lsb < 0.3 * report.held_out_before.rms_lsb);
+  const auto n = static_cast<double>(report.held_out_after.samples);
+  CHECK(report.held_out_after.rms_lsb * report.lsb_coulomb ==
+        Approx(noise_coulomb).epsilon(5.0 / std::sqrt(2.0 * n)));
+}
+
+TEST_CASE("factors that explain nothing stay at 1", "[statistics]") {
+  data::ReferenceSet set = samples::empty_set(64, 48, 60);
+  ModelSpec planted = form(Form::calibrated);
+  planted.block_rows = 8;
+  planted.calibration.factor = {1.0, 1.0, 1.0, 0.99};
+  charges_from(set, planted, 2e-17);
+  ModelSpec spec = form(Form::calibrated);
+  spec.block_rows = 8;
+  tilemodel::fit(set, spec);
+  CHECK(spec.calibration.factor[0] == 1.0);
+  CHECK(spec.calibration.factor[1] == 1.0);
+  CHECK(spec.calibration.factor[2] == 1.0);
+  CHECK(spec.calibration.factor[3] == Approx(0.99).epsilon(1e-3));
+  CHECK(spec.calibration.standard_error[0] == 0.0);
+}
+
+TEST_CASE("sinh cells and selectors: the fitted factor on the wires is the cell's slope over its chord", "[analytic]") {
+  // To first order in the wires' drop a cell loses slope times drop, and the model has chord times drop.
+  data::ReferenceSet set = samples::empty_set(48, 24, 16);
+  set.tile.sense = data::SenseEnd::south;
+  set.tile.r_col_ohm = set.tile.r_row_ohm = 0.2;
+  set.tile.cell.law = data::CellLaw::sinh;
+  set.tile.cell.v_h_volt = 0.25;
+  set.tile.c_row_farad = set.tile.c_col_farad = 0.0;
+  circuit::ChargeOptions options;
+  options.energy = false;
+  for (Index v = 0; v < set.vectors(); ++v) {
+    const auto draw = static_cast<std::size_t>(set.draw[v]);
+    const auto solve = [&](const Matrix& g) {
+      return circuit::solve_charge(circuit::Crossbar(set.tile, g), set.codes.row(v).transpose(), options)
+          .charge_coulomb.transpose()
+          .eval();
+    };
+    set.charge_plus_coulomb.row(v) = solve(set.g_plus_siemens[draw]);
+    set.charge_minus_coulomb.row(v) = solve(set.g_minus_siemens[draw]);
+  }
+  ModelSpec spec = form(Form::calibrated);
+  spec.block_rows = 4;
+  spec.closure_bins = 4;
+  const FitReport report = tilemodel::fit(set, spec);
+  const double x = set.tile.v_read_volt / set.tile.cell.v_h_volt, slope_over_chord = x / std::tanh(x);
+  CHECK(spec.calibration.factor[0] == Approx(slope_over_chord).epsilon(0.01));
+  CHECK(spec.calibration.factor[1] == Approx(slope_over_chord).epsilon(0.01));
+  CHECK(report.held_out_after.rms_lsb < 0.02 * report.held_out_before.rms_lsb);
+}
+
+TEST_CASE("vectors on weights that no fit has seen are reported apart", "[property]") {
+  data::ReferenceSet set = samples::empty_set(16, 12, 24);
+  set.held_out = IntVector::NullaryExpr(24, [](Index v) { return v % 2 == 1 || v % 8 == 0 ? 1 : 0; });
+  charges_from(set, form(Form::ladder), 1e-17);
+  ModelSpec spec = form(Form::binned);
+  const FitReport report = tilemodel::fit(set, spec);
+  CHECK(report.held_out_after.samples == 3 * 2 * 12);
+  CHECK(report.new_weights_after.samples == 12 * 2 * 12);
+  CHECK(report.held_out_vectors == 15);
+  CHECK(report.fit_vectors == 9);
+}
+
+TEST_CASE("the chosen form is the cheapest one that meets the target", "[property]") {
+  data::ReferenceSet set = samples::empty_set(64, 12, 40);
+  set.tile.r_row_ohm = 0.0;
+  charges_from(set, form(Form::ladder), 0.0);
+  const auto strict = tilemodel::fit_to_target(set, 1e-6, {});
+  CHECK(strict.met);
+  CHECK(strict.spec.form == Form::ladder);
+  CHECK(strict.trials.size() == tilemodel::candidates(set.tile).size());
+  const double second = strict.trials[1].error_lsb;
+  const auto loose = tilemodel::fit_to_target(set, 1.01 * second, {});
+  CHECK(loose.met);
+  CHECK(loose.spec.form == Form::calibrated);
+  CHECK(loose.spec.block_rows == 64);
+  CHECK(loose.trials.size() == 2);
+  CHECK(tilemodel::judged_error(loose.report) <= 1.01 * second);
+  set.charge_plus_coulomb.array() *= 1.0 + 0.01 * random_normal_matrix({93}, 40, 12).array();
+  const auto never = tilemodel::fit_to_target(set, 1e-6, {});
+  CHECK_FALSE(never.met);
+  for (const auto& trial : never.trials) CHECK(tilemodel::judged_error(never.report) <= trial.error_lsb);
+  CHECK_THROWS_WITH(tilemodel::fit_to_target(set, 0.0, {}), Catch::Contains("target error"));
+}
