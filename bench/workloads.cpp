@@ -31,7 +31,19 @@ std::vector<Index> brightest_pixels(const data::IdxImages& images) {
   return order;
 }
 
+std::optional<data::IdxImages> test_images() {
+  const std::filesystem::path path = std::filesystem::path(CROSSTILE_SOURCE_DIR) / "data/mnist/t10k-images-idx3-ubyte.gz";
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  return data::read_idx_images(path);
+}
+
 }  // namespace
+
+std::optional<std::vector<Index>> active_pixels() {
+  const auto images = test_images();
+  if (!images) return std::nullopt;
+  return brightest_pixels(*images);
+}
 
 data::TileSpec mesh_tile(Index size, double r_ohm, data::Drive drive) {
   data::TileSpec tile;
@@ -75,10 +87,10 @@ IntVector uniform_codes(const data::TileSpec& tile) {
 }
 
 std::optional<IntMatrix> mnist_codes(const data::TileSpec& tile, Index vectors) {
-  const std::filesystem::path path = std::filesystem::path(CROSSTILE_SOURCE_DIR) / "data/mnist/t10k-images-idx3-ubyte.gz";
-  if (!std::filesystem::exists(path)) return std::nullopt;
   if (tile.rows < kImagePixels) throw Error(ErrorKind::usage, "images need a tile of at least 392 rows");
-  const data::IdxImages images = data::read_idx_images(path);
+  const auto found = test_images();
+  if (!found) return std::nullopt;
+  const data::IdxImages& images = *found;
   const auto pixels = brightest_pixels(images);
   const double full_scale = data::max_code(tile.pulse.dac_bits);
   IntMatrix codes = IntMatrix::Zero(vectors, tile.rows);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "circuit/circuit.hpp"
 
@@ -20,7 +21,9 @@ circuit::LineDrive drive_of(const Vector& line_volt);
 IntMatrix half_normal_codes(const data::TileSpec& tile, Index vectors);
 /// One vector, codes uniform in 0 .. the largest code on all rows.
 IntVector uniform_codes(const data::TileSpec& tile);
-/// Test images of MNIST (data/mnist) on the 392 pixels that are brightest on average, in pixel order on the last rows of the tile; the
+/// The 392 pixels of the test images of MNIST (data/mnist) that are brightest on average, ascending; nothing when the files are not there.
+std::optional<std::vector<Index>> active_pixels();
+/// Test images on the 392 pixels that are brightest on average, in pixel order on the last rows of the tile; the
 /// rows before them idle. vectors x rows; nothing when the files are not there. Errors: usage when the tile has fewer rows.
 std::optional<IntMatrix> mnist_codes(const data::TileSpec& tile, Index vectors);
 

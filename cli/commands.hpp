@@ -12,6 +12,8 @@ void add_reference_commands(CLI::App& app, Program& program);  // generate, fit,
 void add_network_commands(CLI::App& app, Program& program);    // train, evaluate
 void add_solve_command(CLI::App& app, Program& program);
 void add_netlist_command(CLI::App& app, Program& program);
+void add_device_commands(CLI::App& app, Program& program);  // characterize, device-figures
+void add_study_commands(CLI::App& app, Program& program);   // study
 void add_info_command(CLI::App& app, Program& program);
 
 /// A subcommand with its two lines of help and an example below its flags.

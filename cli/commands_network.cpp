@@ -7,6 +7,7 @@
 #include "nn/nn.hpp"
 #include "tilemodel/tilemodel.hpp"
 #include "validation/pipeline.hpp"
+#include "validation/train_study.hpp"
 
 namespace crosstile::cli {
 
@@ -19,33 +20,43 @@ validation::PipelineConfig read_config(const std::string& file) {
   return validation::read_pipeline(config);
 }
 
-void train_command(const std::string& file, const path& out, int threads, Program& program) {
+void say_training(const path& out, const validation::TrainingResult& result, bool is_digital,
+                  Program& program) {
+  const auto percent = [](const std::optional<double>& value) { return 100.0 * value.value_or(0.0); };
+  program.say(fmt::format("{}: {} epochs, loss {:.4f}, training accuracy {:.2f} %, test accuracy {:.2f} +- {:.2f} %",
+                          out.string(), result.state.epochs_done, result.loss.value_or(0.0),
+                          percent(result.train_accuracy), percent(result.test_accuracy),
+                          percent(result.test_error)));
+  if (!is_digital)
+    program.say(fmt::format("the same weights with exact products: {:.2f} %", percent(result.digital_accuracy)));
+}
+
+void train_command(const std::string& file, const path& out, int threads, Index noise_draws, Program& program) {
   auto pipeline = read_config(file);
   pipeline.training.threads = threads;
-  const auto train = data::read_labelled_images(pipeline.data.train_images, pipeline.data.train_labels);
-  const auto test = data::read_labelled_images(pipeline.data.test_images, pipeline.data.test_labels);
+  const Index classes = pipeline.network.layers.back();
+  const auto train = validation::read_images(pipeline.data.train_images, pipeline.data.train_labels, classes);
+  const auto test = validation::read_images(pipeline.data.test_images, pipeline.data.test_labels, classes);
   require_writable_file(out);
   const path work = out.string() + ".work";
   program.resume_hint =
       "finished epochs are kept in " + work.string() + "; run the same command again to go on";
-  const auto state = validation::train_network(pipeline, train, work, program.progress());
-  nn::EvaluationOptions options;
-  options.threads = threads;
-  const auto report = nn::evaluate_digital(state.network, test, options);
-  nn::write_network(out, state.network, pipeline.toml);
+  const auto result = validation::run_training(pipeline, train, test, {work, noise_draws, program.progress()});
+  if (!result.test_accuracy) throw Error(ErrorKind::not_converged, "the training diverged: " + result.reason);
+  nn::write_network(out, result.state.network, pipeline.toml);
   std::filesystem::remove_all(work);
 
-  const auto& last = state.history.back();
-  program.say(fmt::format(
-      "{}: {} epochs, loss {:.4f}, training accuracy {:.2f} %, test accuracy {:.2f} % ({} images)",
-      out.string(), state.epochs_done, last.loss, 100.0 * last.accuracy,
-      100.0 * report.accuracy.value_or(0.0), report.images));
+  say_training(out, result, pipeline.training.kinds.empty(), program);
   program.result["command"] = "train";
   program.result["output"] = out.string();
-  program.result["epochs"] = state.epochs_done;
-  program.result["loss"] = last.loss;
-  program.result["train_accuracy"] = last.accuracy;
-  if (report.accuracy) program.result["test_accuracy"] = *report.accuracy;
+  program.result["epochs"] = result.state.epochs_done;
+  program.result["loss"] = result.loss.value_or(0.0);
+  program.result["train_accuracy"] = result.train_accuracy.value_or(0.0);
+  program.result["test_accuracy"] = *result.test_accuracy;
+  program.result["test_error"] = result.test_error.value_or(0.0);
+  program.result["digital_accuracy"] = result.digital_accuracy.value_or(0.0);
+  program.result["last_of_batch_accuracy"] = result.last_of_batch_accuracy.value_or(0.0);
+  program.result["seconds_per_epoch"] = result.seconds_per_epoch;
 }
 
 validation::Table accuracy_table(const std::vector<validation::AccuracyRow>& rows) {
@@ -97,18 +108,25 @@ void add_train(CLI::App& app, Program& program) {
   struct Flags {
     std::string file, out;
     int threads = 0;
+    Index noise_draws = 1;
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command = add_command(
       app, "train",
-      "Trains the network of [network] and [training] digitally on the images of [data].\n"
+      "Trains the network of [network] and [training] on the images of [data]: digitally, or with the layer\n"
+      "kinds of network.kinds ([analog]: pulsed updates, converters, noise).\n"
       "Keeps a checkpoint per epoch in NET.h5.work/; the same command goes on after an interrupt.",
       "crosstile train demo.toml --out network.h5");
   command->add_option("FILE", flags->file, "configuration, TOML")->required();
   command->add_option("--out", flags->out, "network, .h5")->required();
+  command
+      ->add_option("--noise-draws", flags->noise_draws, "test passes with other noise, for layers that have noise")
+      ->check(CLI::Range(1, 100000));
   add_threads(command, flags->threads);
   command->callback([flags, &program] {
-    program.action = [flags, &program] { train_command(flags->file, flags->out, flags->threads, program); };
+    program.action = [flags, &program] {
+      train_command(flags->file, flags->out, flags->threads, flags->noise_draws, program);
+    };
   });
 }
 

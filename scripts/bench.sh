@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds and runs the benchmark programs; each prints one table of figures beside their goals and baselines, and writes it as JSON.
-# Usage: scripts/bench.sh [circuit] [tilemodel] [closure] [--quick] [--only GROUP]... [--list] [--json PATH]
+# Usage: scripts/bench.sh [circuit] [tilemodel] [device] [nn] [--quick] [--only GROUP]... [--list] [--json PATH]
 #   --quick   leave out what takes minutes      --only   groups whose name contains GROUP      --json   default build/bench/<name>.json
 # One thread unless a row says otherwise; numbers are of this machine, baselines of the same run.
 set -euo pipefail
@@ -16,7 +16,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-known=(circuit tilemodel closure)
+known=(circuit tilemodel device nn)
 [ ${#names[@]} -gt 0 ] || names=("${known[@]}")
 for name in "${names[@]}"; do
   [[ " ${known[*]} " == *" $name "* ]] || { echo "bench: no figures for \"$name\"; there are: ${known[*]}" >&2; exit 2; }

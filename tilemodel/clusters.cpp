@@ -8,9 +8,11 @@ namespace crosstile::tilemodel {
 namespace {
 
 constexpr int kMostSweeps = 50;
-// A further cluster must reduce the mean square distance to this share. Sums along random columns are random walks, of
-// which splitting once along the first principal component leaves 48 %: that alone is not worth a reference.
-constexpr double kWorthwhile = 0.25;
+// A further cluster must reduce the mean square distance to this share, and columns must differ more than columns of independent cells
+// do, by this factor: sums along those are random walks, of which splitting along the first principal component leaves 48 %, which alone
+// is not worth a reference.
+constexpr double kWorthwhile = 0.5;
+constexpr double kMoreThanRandom = 2.0;
 constexpr double kNegligible = 1e-6;  // share of the features' mean square below which columns count as equal
 
 // columns x steps: conductance summed from the far end.
@@ -82,9 +84,20 @@ Partition partition_columns(const Matrix& features, Index count) {
   return partition;
 }
 
-Partition choose_partition(const Matrix& features, int count) {
+// Sum of the squared distances to the mean that the cumulative sums would have if a column's cells were independent.
+double random_spread(const Matrix& g, Index length) {
+  const Vector mean = g.rowwise().mean();
+  double variance = 0.0, spread = 0.0;  // both summed over the columns
+  for (Index i = 0; i < g.rows(); ++i) {
+    variance += (g.row(i).array() - mean[i]).square().sum();
+    if ((i + 1) % length == 0 || i + 1 == g.rows()) spread += variance;
+  }
+  return spread;
+}
+
+Partition choose_partition(const Matrix& features, double random, int count) {
   if (count > 0) return partition_columns(features, std::min<Index>(count, features.rows()));
-  const double floor = kNegligible * features.squaredNorm();
+  const double floor = std::max(kNegligible * features.squaredNorm(), kMoreThanRandom * random);
   Partition best = partition_columns(features, 1);
   for (Index k = 2; k <= std::min<Index>(kMostAutomatic, features.rows()) && best.spread > floor; ++k) {
     Partition next = partition_columns(features, k);
@@ -97,7 +110,7 @@ Partition choose_partition(const Matrix& features, int count) {
 }  // namespace
 
 Clusters cluster_columns(const Matrix& g, Index length, int count) {
-  const Partition partition = choose_partition(cumulative(g, length), count);
+  const Partition partition = choose_partition(cumulative(g, length), random_spread(g, length), count);
   std::vector<std::vector<Index>> members(partition.cluster.size());
   for (Index j = 0; j < g.cols(); ++j)
     members[static_cast<std::size_t>(partition.cluster[static_cast<std::size_t>(j)])].push_back(j);

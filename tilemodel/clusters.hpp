@@ -14,7 +14,8 @@ struct Clusters {
 };
 
 // g: rows by position (0 farthest from the sense) x columns. count: clusters, at most the columns; 0: one more as
-// long as that leaves a quarter of the mean square distance or less, up to kMostAutomatic. Distances are between the conductances summed
+// long as that leaves half of the mean square distance or less and the columns of a cluster differ by more than twice what independent
+// cells would, up to kMostAutomatic. Distances are between the conductances summed
 // up from the far end in steps of `length` rows, which is what drives the second order of the ladder.
 // Deterministic.
 inline constexpr int kMostAutomatic = 8;

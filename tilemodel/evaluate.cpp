@@ -126,7 +126,9 @@ void TileModel::Impl::compute_base(Index count, int longest_code, Workspace::Imp
     for (Index v = 0; v < count; ++v) {
       const double* lengths = group.lengths.data() + v * tile.rows;
       double* out = group.base.data() + v * group.base.cols();
-      if (const auto* ladder = std::get_if<Ladder>(&groups[g].kernel))
+      if (groups[g].fast_ladder)
+        groups[g].fast_ladder->charge(lengths, out, scratch.fast_ladder);
+      else if (const auto* ladder = std::get_if<Ladder>(&groups[g].kernel))
         ladder->charge(lengths, passes.signed_drive(), out, scratch.schedule);
       else if (const auto* closure = std::get_if<Closure>(&groups[g].kernel))
         closure->charge(lengths, longest_code, out, scratch.closure);

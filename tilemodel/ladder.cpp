@@ -50,7 +50,7 @@ void norton_panel(const double* panel, const Rung* rung, Index count, double dur
 }
 
 // Largest u over the columns with every row on; u grows with every conductance, so this bounds all inputs.
-double largest_u(const ColumnWire& wire, const Panels& g) {
+double largest_ladder_u(const ColumnWire& wire, const Panels& g) {
   double largest = 1.0;
   for (Index p = 0; p < g.count(); ++p) {
     for (Index c = 0; c < kPanelCols; ++c) {
@@ -107,11 +107,11 @@ void Schedule::append(const ColumnWire& wire, double duration) {
 }
 
 Ladder::Ladder(const ColumnWire& wire, Panels g)
-    : wire_(wire), g_(std::move(g)), division_free_(largest_u(wire_, g_) < 1e100) {}
+    : wire_(wire), g_(std::move(g)), largest_u_(largest_ladder_u(wire_, g_)) {}
 
 void Ladder::charge(const double* lengths, bool signed_drive, double* out, Schedule& schedule) const {
   std::fill(out, out + g_.padded_cols(), 0.0);
-  const auto panel_charge = signed_drive || !division_free_ ? norton_panel : division_free_panel;
+  const auto panel_charge = signed_drive || !division_free() ? norton_panel : division_free_panel;
   schedule.start(lengths, g_.rows());
   while (schedule.next(wire_))
     for (Index p = 0; p < g_.count(); ++p)

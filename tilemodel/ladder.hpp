@@ -75,13 +75,15 @@ class Ladder {
 
   const Panels& conductances() const { return g_; }
   const ColumnWire& wire() const { return wire_; }
-  // u of the division-free recurrence stays far from overflow even with all rows on.
-  bool division_free() const { return division_free_; }
+  // u of the division-free recurrence with all rows on, of the column where it is largest; bounds every input.
+  double largest_u() const { return largest_u_; }
+  // It stays far from overflow.
+  bool division_free() const { return largest_u_ < 1e100; }
 
  private:
   ColumnWire wire_;
   Panels g_;
-  bool division_free_;
+  double largest_u_;
 };
 
 }  // namespace crosstile::tilemodel

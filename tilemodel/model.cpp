@@ -139,6 +139,8 @@ Group TileModel::Impl::product_group(const Matrix& weights) const {
   std::iota(all.columns.begin(), all.columns.end(), Index{0});
   Panels panels(weights, all.columns);
   Group group{std::move(all), std::move(panels), std::nullopt, {}, {}, std::nullopt, {}};
+  if (spec.arithmetic != Arithmetic::float64 && spec.correction.coefficients.size() == 0)
+    group.fast_product.emplace(weights);
   group.position = tile.cols > 1 ? Vector(Vector::LinSpaced(tile.cols, -0.5, 0.5)) : Vector(Vector::Zero(1));
   return group;
 }
@@ -150,13 +152,15 @@ Group TileModel::Impl::wired_group(const ColumnGroup& columns, const Matrix& g, 
   Panels panels(used, columns.columns, columns.north);
   Group group{columns, Panels(),     std::nullopt, {},
               panels,  std::nullopt, Vector(static_cast<Index>(columns.columns.size()))};
-  if (spec.form == Form::ladder)
-    group.kernel.emplace<Ladder>(wire, std::move(panels));
-  else if (is_closure(spec.form)) {
+  if (spec.form == Form::ladder) {
+    const Ladder& ladder = group.kernel.emplace<Ladder>(wire, std::move(panels));
+    if (spec.in_float32() && !passes.signed_drive() && LadderFast::fits(ladder))
+      group.fast_ladder.emplace(ladder);
+  } else if (is_closure(spec.form)) {
     const Closure::Settings settings{spec.block_rows, spec.closure_bins, spec.references,
                                      factor(kMeshFactor)};
     const Closure& closure = group.kernel.emplace<Closure>(wire, used, columns, load, settings);
-    if (spec.arithmetic == Arithmetic::float32 && closure.largest_ratio() < kLargestFloatRatio) {
+    if (spec.in_float32() && closure.largest_ratio() < kLargestFloatRatio) {
       group.fast.emplace(closure);
       group.runs = column_runs(group.fast->columns(), columns.columns);
     }
@@ -199,6 +203,10 @@ void TileModel::charge(const IntMatrix& codes, Matrix& charge_coulomb, Workspace
 
 void TileModel::charge(const IntMatrix& codes, MatrixF& charge_coulomb, Workspace& workspace) const {
   if (impl_->is_fast()) return impl_->evaluate_fast(codes, *workspace.impl_, charge_coulomb);
+  if (const auto& product = impl_->groups[0].fast_product) {
+    impl_->check_codes(codes);
+    return product->charge(codes, impl_->charge_unit(), workspace.impl_->fast_product, charge_coulomb);
+  }
   impl_->evaluate(codes, *workspace.impl_, workspace.impl_->charge, nullptr);
   charge_coulomb = workspace.impl_->charge.cast<float>();
 }

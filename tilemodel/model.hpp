@@ -25,9 +25,11 @@ constexpr bool is_closure(Form form) {
   return form == Form::closure || form == Form::calibrated;
 }
 
-/// Number type of the kernel of forms closure and calibrated: float32 is the fast one, float64 the reference for it (and stands in where
-/// a column is dead at its far end and float32 would overflow). The other forms compute in double precision.
-enum class Arithmetic { float32, float64 };
+/// Number type of the kernel of forms ladder, closure and calibrated: float32 is the fast one, float64 the reference for it (and stands
+/// in where float32 would overflow because a column is dead at its far end, and for a ladder with signed drive). Form binned computes in
+/// double precision; so do ideal and effective, unless charges are asked for in float32 and arithmetic is not float64. Automatic: float32
+/// for closure and calibrated, float64 for ladder, which is what the others are measured against.
+enum class Arithmetic { automatic, float32, float64 };
 
 }  // namespace crosstile::tilemodel
 
@@ -43,8 +45,9 @@ struct crosstile::data::EnumNames<crosstile::tilemodel::Form> {
 };
 template <>
 struct crosstile::data::EnumNames<crosstile::tilemodel::Arithmetic> {
-  static constexpr std::array<EnumName<tilemodel::Arithmetic>, 2> value{
-      {{tilemodel::Arithmetic::float32, "float32"}, {tilemodel::Arithmetic::float64, "float64"}}};
+  static constexpr std::array<EnumName<tilemodel::Arithmetic>, 3> value{{{tilemodel::Arithmetic::automatic, "auto"},
+                                                                         {tilemodel::Arithmetic::float32, "float32"},
+                                                                         {tilemodel::Arithmetic::float64, "float64"}}};
 };
 
 namespace crosstile::tilemodel {
@@ -106,14 +109,19 @@ struct ModelSpec {
   int closure_bins = 1;
   /// closure: reference columns of one sense end, found by clustering; 0 chooses, .. kMostReferences
   int references = 0;
-  /// closure: kernel
-  Arithmetic arithmetic = Arithmetic::float32;
+  /// ladder, closure, calibrated: kernel
+  Arithmetic arithmetic = Arithmetic::automatic;
   /// every form with wires: multiply G by the ohmic drop along the row wire with columns grounded ("ladder p")
   bool row_wire_factor = true;
   /// closure: also follow what columns with different voltages do to one another through the row wires
   bool mesh_load = true;
   Correction correction;    ///< every form but calibrated
   Calibration calibration;  ///< form calibrated
+
+  /// The form's kernel computes in float32 where it can (Arithmetic says where it cannot).
+  bool in_float32() const {
+    return arithmetic == Arithmetic::automatic ? is_closure(form) : arithmetic == Arithmetic::float32;
+  }
 };
 
 /// Derivatives of a loss; what it means by shape and unit: TileModel::gradient.

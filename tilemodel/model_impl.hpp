@@ -11,11 +11,13 @@
 #include "tilemodel/closure.hpp"
 #include "tilemodel/closure_fast.hpp"
 #include "tilemodel/ladder.hpp"
+#include "tilemodel/ladder_fast.hpp"
 #include "tilemodel/ladder_gradient.hpp"
 #include "tilemodel/mesh_estimate.hpp"
 #include "tilemodel/model.hpp"
 #include "tilemodel/panels.hpp"
 #include "tilemodel/pass_table.hpp"
+#include "tilemodel/product_fast.hpp"
 
 namespace crosstile::tilemodel {
 
@@ -57,6 +59,8 @@ struct Group {
   Panels used;  // conductances without the column wire, for the column loss; empty for products
   std::optional<Panels> row_lost;  // g (1 - p)
   Vector position;                 // cols of the group: place along the tile, -1/2 .. 1/2
+  std::optional<LadderFast> fast_ladder{};  // of a ladder in float32
+  std::optional<ProductFast> fast_product{};  // of a product, for charges in float32
 };
 
 struct GroupScratch {
@@ -81,6 +85,8 @@ struct Workspace::Impl {
   MeshEstimate::Scratch mesh;
   Closure::Scratch closure;
   ClosureFast::Scratch fast;
+  LadderFast::Scratch fast_ladder;
+  ProductFast::Scratch fast_product;
   ClosureFast::GradientScratch fast_gradient;
   Matrix charge;
   GradientScratch gradient;

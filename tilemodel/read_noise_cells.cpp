@@ -76,7 +76,9 @@ void require_codes(const data::TileSpec& tile, const IntMatrix& codes) {
     throw Error(ErrorKind::usage, "read noise: codes have " + std::to_string(codes.cols()) + " columns; the tile has " +
                                       std::to_string(tile.rows) + " rows");
   const int most = data::max_code(tile.pulse.dac_bits);
-  if (codes.size() > 0 && (codes.maxCoeff() > most || codes.minCoeff() < -most))
+  // In one unsigned comparison: -most <= code <= most.
+  const auto shifted = (codes.array() + most).cast<unsigned>();
+  if (codes.size() > 0 && shifted.maxCoeff() > 2 * static_cast<unsigned>(most))
     require_in_range("read noise: pulse code", codes.maxCoeff() > most ? codes.maxCoeff() : codes.minCoeff(), -most, most);
 }
 

@@ -7,6 +7,7 @@ namespace crosstile::tilemodel::noise_kernels {
 inline constexpr int kPanel = 64;        // columns of the sums
 inline constexpr int kNoisePanel = 128;  // columns of the noise
 inline constexpr int kMostHeld = 16;       // Ornstein-Uhlenbeck parts that reach from product to product
+inline constexpr int kMostFast = 2;        // ... and that are not worth renewing one by one
 inline constexpr int kByteCodes = 128;     // pulse lengths that the sparse sums tell apart
 inline constexpr int kMostWeight = 31;     // of a row in the sparse sums
 inline constexpr int kMostByte = 127;      // of a cell in the sparse sums
@@ -24,6 +25,11 @@ struct ColumnNoise {
   unsigned long long first;     // number of the first product
   int products, held;
   bool begin;                   // draw every held value anew
+  int fast;                     // parts that hardly reach to the next product, in one process with what is new
+  float fast_decay[kMostFast], fast_gain[kMostFast];  // state' = decay state + gain e
+  float fast_first[kMostFast][kMostFast];             // state at the begin per normal number
+  float fast_new;                                     // of e in that process, besides the sum of the states
+  float* fast_state;            // kMostFast x kNoisePanel: state
   const float* weights;         // held: of every part
   const unsigned* renewals;     // kMostHeld: probability of a new value at a product, times 2^32
   float* values;                // held x kNoisePanel: state
@@ -41,7 +47,7 @@ struct ColumnNoise {
 struct SparseSums {
   const unsigned char* bytes;   // rows x kPanel, columns in the order of byte_place
   const unsigned short* rows;   // an even number
-  const signed char* weights;   // as many
+  const int* weights;           // of a pair of rows: both bytes, twice
   int count;
   float factor, rest;
   const float* column;          // kPanel

@@ -71,9 +71,7 @@ void sparse_sums(const SparseSums& job) {
     const int end = begin + 2 * kPairs < job.count ? begin + 2 * kPairs : job.count;
     __m512i low = zero, high = zero;
     for (int r = begin; r < end; r += 2) {
-      short both;
-      __builtin_memcpy(&both, job.weights + r, 2);
-      const __m512i weights = _mm512_set1_epi16(both);
+      const __m512i weights = _mm512_set1_epi32(job.weights[r / 2]);
       const __m512i first = _mm512_loadu_si512(job.bytes + job.rows[r] * kPanel);
       const __m512i second = _mm512_loadu_si512(job.bytes + job.rows[r + 1] * kPanel);
       low = _mm512_add_epi16(low, _mm512_maddubs_epi16(_mm512_unpacklo_epi8(first, second), weights));

@@ -85,9 +85,7 @@ void sparse_sums(const SparseSums& job) {
     const int end = begin + 2 * kPairs < job.count ? begin + 2 * kPairs : job.count;
     __m256i low[2] = {zero, zero}, high[2] = {zero, zero};
     for (int r = begin; r < end; r += 2) {
-      short both;
-      __builtin_memcpy(&both, job.weights + r, 2);
-      const __m256i weights = _mm256_set1_epi16(both);
+      const __m256i weights = _mm256_set1_epi32(job.weights[r / 2]);
       for (int half = 0; half < 2; ++half) {
         const auto* a = reinterpret_cast<const __m256i*>(job.bytes + job.rows[r] * kPanel + 32 * half);
         const auto* b = reinterpret_cast<const __m256i*>(job.bytes + job.rows[r + 1] * kPanel + 32 * half);
@@ -150,7 +148,7 @@ int byte_place(int column) { return column; }
 void sparse_sums(const SparseSums& job) {
   int sum[kPanel] = {};
   for (int r = 0; r < job.count; ++r)
-    for (int j = 0; j < kPanel; ++j) sum[j] += job.weights[r] * job.bytes[job.rows[r] * kPanel + j];
+    for (int j = 0; j < kPanel; ++j) sum[j] += (r % 2 == 0 ? job.weights[r / 2] & 0xff : job.weights[r / 2] >> 8 & 0xff) * job.bytes[job.rows[r] * kPanel + j];
   for (int j = 0; j < kPanel; ++j) job.variance[j] = static_cast<float>(sum[j]) * job.factor + job.rest * job.column[j];
 }
 

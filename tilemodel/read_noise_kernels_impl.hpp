@@ -14,7 +14,7 @@ struct PanelWords {
   U word[4][kParts];
 };
 
-enum Purpose : unsigned { kSchedule = 0, kFresh = 1, kRenewal = 2 };
+enum Purpose : unsigned { kSchedule = 0, kFresh = 1, kRenewal = 2, kFastBegin = 100 };
 
 inline PanelWords panel_words(const ColumnNoise& job, unsigned long long step, unsigned purpose) {
   PanelWords out;
@@ -112,6 +112,7 @@ inline unsigned long long due_in_group(const ColumnNoise& job, unsigned long lon
 }
 
 // Sum and new part, weighted, on top of the output of one product.
+template <int kFast>
 inline void add_product(const ColumnNoise& job, int p, const float* change) {
   const PanelNormals fresh = panel_normals(job, job.first + static_cast<unsigned>(p), kFresh);
   const V of_sum = all(job.of_sum[p] * job.scale), of_fresh = all(job.of_fresh[p] * job.scale);
@@ -123,15 +124,36 @@ inline void add_product(const ColumnNoise& job, int p, const float* change) {
     for (int part = 0; part < kParts; ++part) {
       const int at = w * 16 + part * kLanes;
       const V square = load(variance + at) + 1e-30f;
-      const V sigma = square * rsqrt(square), sum = load(job.sum + at) + load(change + at);
+      const V sigma = square * rsqrt(square), sum = load(job.sum + at) + load(change + at), e = fresh.value[w][part];
       store(job.sum + at, sum);
-      store(out + at, load(out + at) + sigma * (of_sum * sum + of_fresh * fresh.value[w][part]));
+      V process = job.fast_new * e;
+#pragma GCC unroll 2
+      for (int k = 0; k < kFast; ++k) {
+        float* state = job.fast_state + k * kNoisePanel + at;
+        const V before = load(state);
+        process += before;
+        store(state, job.fast_decay[k] * before + job.fast_gain[k] * e);
+      }
+      store(out + at, load(out + at) + sigma * (of_sum * sum + of_fresh * process));
     }
+}
+
+inline void begin_fast(const ColumnNoise& job) {
+  PanelNormals normal[kMostFast];
+  for (int k = 0; k < job.fast; ++k) normal[k] = panel_normals(job, job.first, kFastBegin + static_cast<unsigned>(k));
+  for (int k = 0; k < job.fast; ++k)
+    for (int w = 0; w < 8; ++w)
+      for (int part = 0; part < kParts; ++part) {
+        V state{};
+        for (int from = 0; from < job.fast; ++from) state += job.fast_first[k][from] * normal[from].value[w][part];
+        store(job.fast_state + k * kNoisePanel + w * 16 + part * kLanes, state);
+      }
 }
 
 // All renewals of up to kStretch products first, then the products: two regular loops instead of a branch a product.
 void column_noise(const ColumnNoise& job) {
   constexpr int kStretch = 32;
+  if (job.begin) begin_fast(job);
   alignas(64) float change[kStretch * kNoisePanel];
   const unsigned long long end = job.first + static_cast<unsigned>(job.products);
   for (unsigned long long begin = job.first, next = 0; begin < end; begin = next) {
@@ -149,8 +171,13 @@ void column_noise(const ColumnNoise& job) {
         renew(job, step, static_cast<int>(place % 16), change + (step - begin) * kNoisePanel);
       }
     }
-    for (unsigned long long step = begin; step < next; ++step)
-      add_product(job, static_cast<int>(step - job.first), change + (step - begin) * kNoisePanel);
+    for (unsigned long long step = begin; step < next; ++step) {
+      const float* now = change + (step - begin) * kNoisePanel;
+      const int p = static_cast<int>(step - job.first);
+      if (job.fast == 0) add_product<0>(job, p, now);
+      if (job.fast == 1) add_product<1>(job, p, now);
+      if (job.fast == 2) add_product<2>(job, p, now);
+    }
   }
 }
 

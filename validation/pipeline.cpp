@@ -168,8 +168,10 @@ void stage_fit(Run& run) {
   }
   if (!run.config.fit_correction) {
     spec.correction = {};
+    spec.calibration = {};
     report.fit_after = report.fit_before;
     report.held_out_after = report.held_out_before;
+    report.new_weights_after = report.new_weights_before;
   }
   tilemodel::write_model(run.path(kModel), spec, set.tile, report);
   Table table;
@@ -181,6 +183,10 @@ void stage_fit(Run& run) {
                 error_row("fitted, after", report.fit_after),
                 error_row("held out, before the correction", report.held_out_before),
                 error_row("held out, after", report.held_out_after)};
+  if (report.new_weights_after.samples > 0) {
+    table.rows.push_back(error_row("new weights, before the correction", report.new_weights_before));
+    table.rows.push_back(error_row("new weights, after", report.new_weights_after));
+  }
   table.caption = "Form \"" + std::string(data::to_name(spec.form)) + "\" against " +
                   std::to_string(set.vectors()) + " vectors of the circuit (" + set.method + "), " +
                   std::to_string(report.held_out_vectors) + " of them held out. " + tile_sentence(set.tile) +
@@ -532,7 +538,7 @@ std::vector<AccuracyRow> evaluate_network(const PipelineConfig& config, const nn
   on_tiles("IR-drop + ADC", with_adc, model, std::nullopt);
   for (const double time : config.evaluation.times_s) {
     nn::DeviceOptions devices;
-    devices.model = device::device_model(config.evaluation.device_model);
+    devices.model = config.evaluation.device;
     devices.time_s = time;
     devices.draws = config.evaluation.draws;
     std::string when = with_unit(time, "%.3g", " s");

@@ -100,3 +100,25 @@ TEST_CASE("a model that has seen a batch of this size computes the next one with
   CHECK(allocations == between);
 }
 #endif
+
+TEST_CASE("a product in float32 is the one in double precision, for sizes that fill neither panels nor batches", "[kernel]") {
+  struct Size {
+    Index rows, cols, vectors;
+  };
+  const Size s = GENERATE(Size{1, 1, 1}, Size{37, 50, 7}, Size{512, 33, 131});
+  const auto passes = GENERATE(data::Passes::conventional, data::Passes::split);
+  data::TileSpec tile = nodal::small_tile(s.rows, s.cols);
+  tile.pulse.passes = passes;
+  const Matrix g = nodal::random_conductances(s.rows, s.cols, 71);
+  const int most = data::max_code(tile.pulse.dac_bits);
+  const IntMatrix codes = nodal::random_codes(s.vectors, s.rows, -most, most, 72);
+  tilemodel::ModelSpec spec;
+  spec.form = tilemodel::Form::ideal;
+  const tilemodel::TileModel model(spec, tile, g);
+  tilemodel::Workspace workspace;
+  Matrix exact;
+  MatrixF fast;
+  model.charge(codes, exact, workspace);
+  model.charge(codes, fast, workspace);
+  CHECK(nodal::largest_difference(fast.cast<double>(), exact) < 2e-6);
+}
