@@ -71,7 +71,7 @@ void training_figures(Report& report) {
     report.add(cost_figure(name, goal, cost));
   };
   measure("closure L = 32, T' = 1: forward and both gradients, over three plain products", at_most(2.0));
-  options.codes = false;
+  options.codes = options.wire = false;
   measure("the same without the gradient by inputs (a first layer)", {});
 }
 

@@ -69,8 +69,8 @@ class ClosureFast {
   // conductances; gradient_vector then takes one vector's pulse lengths again (in `input`) to those by its pulse
   // lengths, by position and code step, and adds to wire.
   float* gradient_start(Index vectors, GradientScratch& gradient) const;
-  // by_g: whether derivatives by the conductances are wanted.
-  void gradient_columns(Index vectors, Scratch& scratch, bool by_g, GradientScratch& gradient) const;
+  // by_x, by_g: whether derivatives by x (for gradient_vector) and by the conductances are wanted.
+  void gradient_columns(Index vectors, Scratch& scratch, bool by_x, bool by_g, GradientScratch& gradient) const;
   const float* gradient_vector(Index vector, Index vectors, int longest_code, const Input& input,
                                Scratch& scratch, GradientScratch& gradient, WireGradient& wire) const;
   // The same two where no vector of the pass has a pulse: nothing loads the wire, a growing pulse sees all of V.
@@ -110,8 +110,8 @@ class ClosureFast {
   // Derivatives by x of one row of x_row plus those by the charge: value, positions.
   float join_by_x(std::size_t k, Index vector, Index vectors, Index bin, GradientScratch& gradient,
                   float* value) const;
-  void panel_gradient(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch, bool by_g,
-                      GradientScratch& gradient) const;
+  void panel_gradient(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch, bool by_x,
+                      bool by_g, GradientScratch& gradient) const;
   kernels::Columns kernel_columns(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch) const;
   static void fill_tables(int longest_code, Scratch& scratch);
   // Of one cluster and vector; bins are `vectors` rows apart.

@@ -33,7 +33,7 @@ float* ClosureFast::gradient_start(Index vectors, GradientScratch& gradient) con
 }
 
 void ClosureFast::panel_gradient(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch,
-                                 bool by_g, GradientScratch& gradient) const {
+                                 bool by_x, bool by_g, GradientScratch& gradient) const {
   const Cluster& cluster = clusters_[k];
   const Index positions = shape_.positions(), width = table_->panel_cols, blocks = shape_.blocks;
   const Index lanes = padded_length(), row = x_row(k, 0, vectors) + bin * vectors;
@@ -52,18 +52,19 @@ void ClosureFast::panel_gradient(std::size_t k, Index panel, Index bin, Index ve
       table_->product({static_cast<int>(shape_.length), static_cast<int>(vectors), static_cast<int>(width),
                      x + b * shape_.length, 1, stride_, share, width,
                      gradient.g.data() + place * positions + b * shape_.length * width, width});
-    table_->product({static_cast<int>(vectors), static_cast<int>(width), static_cast<int>(lanes), share, width, 1,
+    if (by_x)
+      table_->product({static_cast<int>(vectors), static_cast<int>(width), static_cast<int>(lanes), share, width, 1,
                      cluster.delta_by_column.data() + (panel * blocks + b) * width * lanes, lanes,
                      gradient.by_x.data() + (row * blocks + b) * lanes, blocks * lanes});
   }
 }
 
-void ClosureFast::gradient_columns(Index vectors, Scratch& scratch, bool by_g,
+void ClosureFast::gradient_columns(Index vectors, Scratch& scratch, bool by_x, bool by_g,
                                    GradientScratch& gradient) const {
   for (std::size_t k = 0; k < clusters_.size(); ++k)
     for (Index panel = 0; panel < clusters_[k].panels; ++panel)
       for (Index bin = 0; bin < shape_.bins; ++bin)
-        panel_gradient(k, panel, bin, vectors, scratch, by_g, gradient);
+        panel_gradient(k, panel, bin, vectors, scratch, by_x, by_g, gradient);
 }
 
 float ClosureFast::join_by_x(std::size_t k, Index vector, Index vectors, Index bin,

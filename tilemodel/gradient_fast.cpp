@@ -72,6 +72,7 @@ void TileModel::Impl::gradient_fast(const Dense& codes, const Dense& charge_grad
       const bool idle = !has_sign(codes, first, count, pass);
       const auto slope = pass.slope(passes, options.rising_zero);
       if (idle && (!options.codes || slope.at_zero == 0.0)) continue;
+      const bool by_reference = options.codes || options.wire;
       for (const Group& group : groups) {
         const ClosureFast& fast = *group.fast;
         const ClosureFast::Input input = fast.start(count, pass.longest_code, false, scratch.fast);
@@ -91,8 +92,8 @@ void TileModel::Impl::gradient_fast(const Dense& codes, const Dense& charge_grad
         if (idle)
           fast.gradient_columns_idle(count, own);
         else
-          fast.gradient_columns(count, scratch.fast, options.g_siemens, own);
-        for (Index v = 0; v < count; ++v) {
+          fast.gradient_columns(count, scratch.fast, by_reference, options.g_siemens, own);
+        for (Index v = 0; v < count && by_reference; ++v) {
           if (!idle) load(v);
           const float* by_length =
               idle ? fast.gradient_vector_idle(v, count, own)

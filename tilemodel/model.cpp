@@ -140,7 +140,7 @@ Group TileModel::Impl::product_group(const Matrix& weights) const {
   Panels panels(weights, all.columns);
   Group group{std::move(all), std::move(panels), std::nullopt, {}, {}, std::nullopt, {}};
   if (spec.arithmetic != Arithmetic::float64 && spec.correction.coefficients.size() == 0)
-    group.fast_product.emplace(weights);
+    group.fast_product.emplace(weights, charge_unit());
   group.position = tile.cols > 1 ? Vector(Vector::LinSpaced(tile.cols, -0.5, 0.5)) : Vector(Vector::Zero(1));
   return group;
 }
@@ -205,7 +205,7 @@ void TileModel::charge(const IntMatrix& codes, MatrixF& charge_coulomb, Workspac
   if (impl_->is_fast()) return impl_->evaluate_fast(codes, *workspace.impl_, charge_coulomb);
   if (const auto& product = impl_->groups[0].fast_product) {
     impl_->check_codes(codes);
-    return product->charge(codes, impl_->charge_unit(), workspace.impl_->fast_product, charge_coulomb);
+    return product->charge(codes, workspace.impl_->fast_product, charge_coulomb);
   }
   impl_->evaluate(codes, *workspace.impl_, workspace.impl_->charge, nullptr);
   charge_coulomb = workspace.impl_->charge.cast<float>();

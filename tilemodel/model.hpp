@@ -140,6 +140,7 @@ using GradientF = BasicGradient<MatrixF>;
 struct GradientOptions {
   bool codes = true;
   bool g_siemens = true;
+  bool wire = true;  ///< r_col_ohm and r_sense_ohm; without these and `codes` the reference is not walked backwards
   /// Inputs are never negative (pixels, activations behind a relu): at code 0 take the derivative of a pulse that
   /// begins to grow instead of the mean of both signs; saves the pass of the other sign.
   bool rising_zero = false;

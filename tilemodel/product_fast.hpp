@@ -8,18 +8,18 @@ namespace crosstile::tilemodel {
 
 class ProductFast {
  public:
-  explicit ProductFast(const Matrix& weights);
+  // charge = unit * codes * weights.
+  ProductFast(const Matrix& weights, double unit);
 
   struct Scratch {
     AlignedFloats x, resistance, out;
   };
-  // charge = unit * codes * weights; charge: vectors x cols, overwritten.
-  void charge(const IntMatrix& codes, double unit, Scratch& scratch, MatrixF& charge) const;
+  // charge: vectors x cols, overwritten.
+  void charge(const IntMatrix& codes, Scratch& scratch, MatrixF& charge) const;
 
  private:
   const kernels::Table* table_;
   Index rows_, cols_, panels_;
-  double scale_;  // of the panels, so that numbers stay near 1
   AlignedFloats weights_;
 };
 
