@@ -23,6 +23,7 @@ void form_cost_figures(Report& report) {
                          cost_of(linear, [&] { effective.charge(linear.codes, charge, workspace); })));
   const int rounds = report.quick() ? 3 : 10;
   tilemodel::ModelSpec ladder = plain_spec(Form::ladder);
+  ladder.arithmetic = tilemodel::Arithmetic::float32;
   report.add(cost_figure("ladder, (a): cost", at_most(50.0), cost_of(a, ladder, rounds)));
   if (const auto b = inputs_b(gated_tile(1.0), kBatch))
     report.add(cost_figure("ladder, (b): cost", at_most(12.0), cost_of(*b, ladder, rounds)));

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <memory>
 #include <numeric>
 
+#include "circuit/gated_charge.hpp"
 #include "circuit/operating_point.hpp"
 #include "core/error.hpp"
 #include "device/cell.hpp"
@@ -81,7 +83,7 @@ class EventDriven {
       pass_begin_s_ = total_s;
       total_s += pass.window_s;
       if (crossbar_.tile.is_linear() && !options_.energy && !options_.trace) run_linear_pass(pass, charge, result);
-      else run_pass(pass, charge, correction, result);
+      else if (!run_gated_pass(pass, charge, correction, result)) run_pass(pass, charge, correction, result);
       result.charge_coulomb += pass.weight * (counts_ ? counted(charge + correction) : Vector(charge + correction));
       const double largest = charge.cwiseAbs().maxCoeff();
       if (largest > 0.0) result.rc_share = std::max(result.rc_share, correction.cwiseAbs().maxCoeff() / largest);
@@ -104,6 +106,22 @@ class EventDriven {
     Array column;       // rows x cols
     Vector line_volt;   // lines
   };
+
+  // Rows that drop out one after another. False when another method has to.
+  bool run_gated_pass(const data::Pass& pass, Vector& charge, Vector& correction, ChargeResult& result) {
+    if (crossbar_.tile.drive != data::Drive::gated || options_.energy || options_.trace || !StripMesh::takes(crossbar_)) return false;
+    if (!gated_) gated_ = std::make_unique<GatedCharge>(crossbar_, solver_.ohmic(), options_.steady);
+    Vector taken = Vector::Zero(crossbar_.cols());
+    const auto sums = gated_->run(pass, [&](double length_s, const Vector& current) { taken += length_s * taken_up(current); });
+    if (!sums) return false;
+    charge += taken;
+    correction += sums->correction;
+    const bool first = result.intervals == 0;
+    if (rc_) result.shortest_interval_s = first ? sums->shortest_interval_s : std::min(result.shortest_interval_s, sums->shortest_interval_s);
+    result.intervals += sums->intervals;
+    result.iterations += sums->sweeps;
+    return true;
+  }
 
   void run_pass(const data::Pass& pass, Vector& charge, Vector& correction, ChargeResult& result) {
     const auto& tile = crossbar_.tile;
@@ -409,6 +427,7 @@ class EventDriven {
   double largest_cell_charge_ = 0.0;  // bound of any cell's charge so far
   Index trace_step_ = -1;
   mutable OperatingPointSolver solver_;
+  std::unique_ptr<GatedCharge> gated_;
   bool rc_ = false, column_capacitance_ = false, row_capacitance_ = false;
   OperatingPoint point_;
   Lines previous_lines_;

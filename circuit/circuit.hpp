@@ -58,7 +58,7 @@ struct PowerBudget {
 
 struct SteadyReport {
   Status status = Status::ok;
-  int iterations = 0;            ///< conjugate-gradient iterations, summed over Newton steps
+  int iterations = 0;            ///< sweeps or conjugate-gradient iterations, summed over Newton steps
   int newton_steps = 0;          ///< 0 for linear cells
   double kirchhoff_error = 0.0;  ///< last residual over the largest cell current
   double sense_error = 0.0;      ///< estimate: a column's residuals over its sense current, worst column

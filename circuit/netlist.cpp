@@ -20,7 +20,7 @@ using data::FrontEndKind;
 using data::SelectorKind;
 
 constexpr double kBoltzmann = 1.380649e-23, kElementaryCharge = 1.602176634e-19;  // SI, exact
-constexpr double kClipRate = 100.0;  // of the op-amp's output stage: docs/theory.md, "Front ends"
+constexpr double kDeckClipRate = 100.0;  // of the op-amp's output stage: docs/theory.md, "Front ends"
 
 // The shortest text that reads back as the same number.
 std::string number(double value) {
@@ -288,7 +288,7 @@ class Deck {
     const std::string beyond = "(uramp(" + output + "-" + number(amp.swing) + ")-uramp(-" + output + "-" + number(amp.swing) + "))";
     behavioural("y" + k, "0", "y" + k,
                 number(amp.c_int_farad) + "*(" + number(amp.slew) + "*tanh(" + wanted + "/" + number(amp.slew) + ")-" +
-                    number(kClipRate * amp.unity_rad_per_s) + "*" + beyond + ")");
+                    number(kDeckClipRate * amp.unity_rad_per_s) + "*" + beyond + ")");
   }
 
   // Tolerances: docs/theory.md, "SPICE decks". Charges are compared with the largest one, so they get an absolute floor.

@@ -21,7 +21,7 @@ void OperatingPointSolver::reload_conductances() {
 }
 
 void OperatingPointSolver::set_lines(const std::vector<Index>& lines) {
-  mesh_.factor_lines(lines, ohmic_.size() > 0 ? ohmic_ : device_);
+  mesh_.factor_lines(lines, ohmic());
 }
 
 SteadyReport OperatingPointSolver::solve(const Vector& line_volt, OperatingPoint& point) {

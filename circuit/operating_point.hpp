@@ -40,6 +40,8 @@ class OperatingPointSolver {
   }
 
   MeshSolver& mesh() { return mesh_; }
+  // Of ohmic cells, on-resistance included: lines x cols, internal column order.
+  const Array& ohmic() const { return ohmic_.size() > 0 ? ohmic_ : device_; }
   const std::vector<Index>& lines() const { return mesh_.lines(); }
 
  private:

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <optional>
 
 #include "circuit/mesh_batch.hpp"
 #include "circuit/operating_point.hpp"
+#include "circuit/strip_steady.hpp"
 #include "core/error.hpp"
 #include "core/parallel.hpp"
 
@@ -67,20 +69,30 @@ LineDrive steady_drive(const Crossbar& crossbar, const IntVector& codes) {
 SteadyState solve_steady(const Crossbar& crossbar, const LineDrive& drive, const SteadyOptions& options) {
   OperatingPointSolver solver(crossbar, options);
   const auto lines = conducting_lines(crossbar, drive);
-  solver.set_lines(lines);
   Vector volt(static_cast<Index>(lines.size()));
   for (Index k = 0; k < volt.size(); ++k) volt[k] = drive.line_volt[lines[static_cast<std::size_t>(k)]];
 
   OperatingPoint point;
   SteadyState state;
-  state.report = solver.solve(volt, point);
+  std::optional<SteadyReport> swept;
+  if (StripSteady::takes(crossbar, volt.size())) swept = StripSteady(crossbar, solver.ohmic(), options).solve(volt, point);
+  if (swept) {
+    state.report = *swept;
+  } else {
+    solver.set_lines(lines);
+    state.report = solver.solve(volt, point);
+  }
   state.power = solver.power(volt, point);
   state.sense_ampere = solver.sense_current(point);
 
-  if (static_cast<Index>(lines.size()) == crossbar.lines() && !has_internal_order(crossbar)) {
-    state.row_drop_volt.swap(point.drop);
-    state.column_volt.swap(point.column);
-    state.cell_ampere.swap(point.cell_ampere);
+  if (static_cast<Index>(lines.size()) == crossbar.lines()) {
+    const auto take = [&](Array& from, Array& to) {
+      if (has_internal_order(crossbar)) to = to_physical(crossbar, from);
+      else to.swap(from);
+    };
+    take(point.drop, state.row_drop_volt);
+    take(point.column, state.column_volt);
+    take(point.cell_ampere, state.cell_ampere);
     return state;
   }
   spread(crossbar, solver.mesh(), point, state);
@@ -102,6 +114,45 @@ void take_worst(SteadyReport& worst, const SteadyReport& report) {
   worst.sense_error = larger(worst.sense_error, report.sense_error);
 }
 
+// Drives of all rows of a linear tile, each by sweeps. False when they are slow to converge.
+bool sweep_batch(const Crossbar& crossbar, const Matrix& line_volt, int workers, const SteadyOptions& options, SteadyBatch& batch) {
+  const OperatingPointSolver conductances(crossbar, options);
+  const Index drives = line_volt.rows();
+  std::vector<std::unique_ptr<StripSteady>> work(static_cast<std::size_t>(workers));
+  std::vector<SteadyReport> reports(static_cast<std::size_t>(drives));
+  std::vector<char> solved(static_cast<std::size_t>(drives), 0);
+  const auto solve = [&](Index v, int worker) {
+    auto& own = work[static_cast<std::size_t>(worker)];
+    if (!own) own = std::make_unique<StripSteady>(crossbar, conductances.ohmic(), options);
+    Vector sense;
+    const auto report = own->solve_sense(line_volt.row(v).transpose(), sense);
+    if (!report) return false;
+    reports[static_cast<std::size_t>(v)] = *report;
+    for (Index j = 0; j < sense.size(); ++j) batch.sense_ampere(v, crossbar.column_order[static_cast<std::size_t>(j)]) = sense[j];
+    solved[static_cast<std::size_t>(v)] = 1;
+    return true;
+  };
+  if (!solve(0, 0)) return false;
+  parallel_for(drives - 1, workers, [&](Index v, int worker) { solve(v + 1, worker); });
+  std::unique_ptr<OperatingPointSolver> alone;
+  for (Index v = 0; v < drives; ++v) {
+    SteadyReport& report = reports[static_cast<std::size_t>(v)];
+    if (!solved[static_cast<std::size_t>(v)]) {
+      if (!alone) {
+        alone = std::make_unique<OperatingPointSolver>(crossbar, options);
+        std::vector<Index> lines(static_cast<std::size_t>(crossbar.lines()));
+        std::iota(lines.begin(), lines.end(), Index{0});
+        alone->set_lines(lines);
+      }
+      OperatingPoint point;
+      report = alone->solve(line_volt.row(v).transpose(), point);
+      batch.sense_ampere.row(v) = alone->sense_current(point).transpose();
+    }
+    take_worst(batch.report, report);
+  }
+  return true;
+}
+
 }  // namespace
 
 SteadyBatch solve_steady_batch(const Crossbar& crossbar, const Matrix& line_volt, const std::vector<bool>& conducting, int threads,
@@ -112,6 +163,7 @@ SteadyBatch solve_steady_batch(const Crossbar& crossbar, const Matrix& line_volt
   batch.sense_ampere.setZero(drives, crossbar.cols());
   if (drives == 0) return batch;
   const int workers = threads > 0 ? threads : default_threads();
+  if (StripSteady::takes(crossbar, static_cast<Index>(lines.size())) && sweep_batch(crossbar, line_volt, workers, options, batch)) return batch;
 
   // The first drive's conjugate gradients tell how the others go. Where they are long, or where Newton's method is needed, every drive goes alone.
   SteadyOptions plain = options;

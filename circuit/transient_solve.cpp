@@ -14,7 +14,7 @@ constexpr double kPin = 1e30;
 // Part of the current of a cell fully on that is nothing: tolerances relative to a residual need an end when all is at rest.
 constexpr double kNothing = 1e-18;
 
-double largest(const Array& array) { return array.abs().maxCoeff(); }
+double largest_of(const Array& array) { return array.abs().maxCoeff(); }
 
 }  // namespace
 
@@ -57,7 +57,7 @@ bool TransientSystem::solve(double cj, bool new_step, double reduction, double* 
   if (cj != factored_cj_ || (new_step && !linear())) factor(cj, 0.0, 0.0);
   if (op_amp_) op_amp_sources();
   const Array& b_column = op_amp_ ? b_column_ : f_column_;
-  const double scale = std::max(largest(f_row_), largest(b_column));
+  const double scale = std::max(largest_of(f_row_), largest_of(b_column));
   x_column_.setZero(crossbar_.lines(), cols);
   const auto report = mesh_.solve(f_row_, b_column, x_row_, x_column_, std::max(reduction * scale, nothing_ampere()), 500);
   linear_iterations_ += report.iterations;
@@ -120,7 +120,7 @@ bool TransientSystem::solve_algebraic(Vector& y, bool rows_free, bool columns_fr
     if (!rows_free) f_row_.setZero();  // held unknowns ask for nothing
     if (!columns_free) f_column_.setZero();
     factor(0.0, rows_free ? 0.0 : kPin, columns_free ? 0.0 : kPin);
-    const double scale = std::max(largest(f_row_), largest(f_column_));
+    const double scale = std::max(largest_of(f_row_), largest_of(f_column_));
     x_column_.setZero(crossbar_.lines(), crossbar_.cols());
     const auto report = mesh_.solve(f_row_, f_column_, x_row_, x_column_, std::max(1e-12 * scale, nothing_ampere()), 2000);
     if (!report.converged) return false;

@@ -23,15 +23,17 @@ validation::PipelineConfig read_config(const std::string& file) {
 void say_training(const path& out, const validation::TrainingResult& result, bool is_digital,
                   Program& program) {
   const auto percent = [](const std::optional<double>& value) { return 100.0 * value.value_or(0.0); };
-  program.say(fmt::format("{}: {} epochs, loss {:.4f}, training accuracy {:.2f} %, test accuracy {:.2f} +- {:.2f} %",
-                          out.string(), result.state.epochs_done, result.loss.value_or(0.0),
-                          percent(result.train_accuracy), percent(result.test_accuracy),
-                          percent(result.test_error)));
+  program.say(
+      fmt::format("{}: {} epochs, loss {:.4f}, training accuracy {:.2f} %, test accuracy {:.2f} +- {:.2f} %",
+                  out.string(), result.state.epochs_done, result.loss.value_or(0.0),
+                  percent(result.train_accuracy), percent(result.test_accuracy), percent(result.test_error)));
   if (!is_digital)
-    program.say(fmt::format("the same weights with exact products: {:.2f} %", percent(result.digital_accuracy)));
+    program.say(
+        fmt::format("the same weights with exact products: {:.2f} %", percent(result.digital_accuracy)));
 }
 
-void train_command(const std::string& file, const path& out, int threads, Index noise_draws, Program& program) {
+void train_command(const std::string& file, const path& out, int threads, Index noise_draws,
+                   Program& program) {
   auto pipeline = read_config(file);
   pipeline.training.threads = threads;
   const Index classes = pipeline.network.layers.back();
@@ -41,7 +43,8 @@ void train_command(const std::string& file, const path& out, int threads, Index 
   const path work = out.string() + ".work";
   program.resume_hint =
       "finished epochs are kept in " + work.string() + "; run the same command again to go on";
-  const auto result = validation::run_training(pipeline, train, test, {work, noise_draws, program.progress()});
+  const auto result =
+      validation::run_training(pipeline, train, test, {work, noise_draws, program.progress()});
   if (!result.test_accuracy) throw Error(ErrorKind::not_converged, "the training diverged: " + result.reason);
   nn::write_network(out, result.state.network, pipeline.toml);
   std::filesystem::remove_all(work);
@@ -120,7 +123,8 @@ void add_train(CLI::App& app, Program& program) {
   command->add_option("FILE", flags->file, "configuration, TOML")->required();
   command->add_option("--out", flags->out, "network, .h5")->required();
   command
-      ->add_option("--noise-draws", flags->noise_draws, "test passes with other noise, for layers that have noise")
+      ->add_option("--noise-draws", flags->noise_draws,
+                   "test passes with other noise, for layers that have noise")
       ->check(CLI::Range(1, 100000));
   add_threads(command, flags->threads);
   command->callback([flags, &program] {

@@ -10,7 +10,7 @@ namespace crosstile::device {
 
 namespace {
 
-constexpr double kLargest = std::numeric_limits<double>::max();
+constexpr double kCellMost = std::numeric_limits<double>::max();
 constexpr double kVoltPerKelvin = 1.380649e-23 / 1.602176634e-19;  // Boltzmann constant over elementary charge (exact SI values)
 
 void require_positive(const char* field, double value) {
@@ -58,13 +58,13 @@ CellModel::CellModel(const data::CellSpec& cell, const data::SelectorSpec& selec
       mos_(selector.kind == data::SelectorKind::mos),
       v_h_(cell.v_h_volt),
       r_on_(mos_ ? 0.0 : selector.r_on_ohm) {
-  require_in_range("selector.r_on_ohm", selector.r_on_ohm, 0.0, kLargest);
+  require_in_range("selector.r_on_ohm", selector.r_on_ohm, 0.0, kCellMost);
   if (sinh_) require_positive("cell.v_h_volt", cell.v_h_volt);
   if (!mos_) return;
   require_positive("selector.beta_ampere_per_volt2", selector.beta_ampere_per_volt2);
   require_positive("selector.slope_factor", selector.slope_factor);
   require_positive("selector.temperature_kelvin", selector.temperature_kelvin);
-  require_in_range("selector.threshold_volt", selector.threshold_volt, -kLargest, kLargest);
+  require_in_range("selector.threshold_volt", selector.threshold_volt, -kCellMost, kCellMost);
   const double phi = kVoltPerKelvin * selector.temperature_kelvin;
   two_phi_ = 2.0 * phi;
   scale_ampere_ = 2.0 * selector.slope_factor * selector.beta_ampere_per_volt2 * phi * phi;
@@ -99,7 +99,7 @@ CellBranch CellModel::series_transistor(double g, double v_row, double v_column,
   const double unit = g * v_h_;
   double low = std::min(v, 0.0), high = std::max(v, 0.0);
   double w = v / (1.0 + scale_ampere_ / two_phi_ * channel.by_drain(0.0) / g);
-  double before = kLargest;
+  double before = kCellMost;
   for (int step = 0; step < 200; ++step) {
     const double current = scale_ampere_ * channel.current(w / two_phi_);
     const double by_drain = scale_ampere_ / two_phi_ * channel.by_drain(w / two_phi_);
@@ -137,7 +137,7 @@ CellPoint cell_point(const data::CellSpec& cell, const data::SelectorSpec& selec
 
 CellBranch cell_branch(const data::CellSpec& cell, const data::SelectorSpec& selector, double g_siemens, double v_row_volt,
                        double v_column_volt, double gate_volt) {
-  require_in_range("cell conductance (siemens)", g_siemens, 0.0, kLargest);
+  require_in_range("cell conductance (siemens)", g_siemens, 0.0, kCellMost);
   return CellModel(cell, selector).branch(g_siemens, v_row_volt, v_column_volt, gate_volt);
 }
 

@@ -12,17 +12,17 @@ namespace crosstile::device {
 
 namespace {
 
-constexpr double kLargest = std::numeric_limits<double>::max();
+constexpr double kSpectrumMost = std::numeric_limits<double>::max();
 constexpr double kSmallest = std::numeric_limits<double>::min();
 
-void check_window(double window_s) { require_in_range("window_s", window_s, kSmallest, kLargest); }
+void check_window(double window_s) { require_in_range("window_s", window_s, kSmallest, kSpectrumMost); }
 
 }  // namespace
 
 double Lorentzian::tau_s() const { return 1.0 / (2.0 * std::numbers::pi * corner_hz); }
 
 double NoiseSpectrum::density(double frequency_hz) const {
-  require_in_range("frequency_hz", frequency_hz, 0.0, kLargest);
+  require_in_range("frequency_hz", frequency_hz, 0.0, kSpectrumMost);
   double sum = white_per_hz;
   for (const auto& l : lorentzians) {
     const double ratio = frequency_hz / l.corner_hz;
@@ -38,7 +38,7 @@ double NoiseSpectrum::variance() const {
 }
 
 double NoiseSpectrum::autocovariance(double lag_s) const {
-  require_in_range("lag_s", lag_s, 0.0, kLargest);
+  require_in_range("lag_s", lag_s, 0.0, kSpectrumMost);
   double sum = 0.0;
   for (const auto& l : lorentzians) sum += l.variance * std::exp(-lag_s / l.tau_s());
   return sum;
@@ -53,7 +53,7 @@ double NoiseSpectrum::window_variance(double window_s) const {
 
 double NoiseSpectrum::window_covariance(double window_s, double lag_s) const {
   check_window(window_s);
-  require_in_range("lag_s (windows may not overlap)", lag_s, window_s, kLargest);
+  require_in_range("lag_s (windows may not overlap)", lag_s, window_s, kSpectrumMost);
   double sum = 0.0;
   for (const auto& l : lorentzians) {
     const double edge = ou::edge_weight(window_s / l.tau_s());
@@ -72,7 +72,7 @@ double NoiseSpectrum::allan_variance(double window_s) const {
 double NoiseSpectrum::mean_of_reads_variance(Index reads, double window_s, double period_s) const {
   check_window(window_s);
   require_in_range("reads", static_cast<double>(reads), 1.0, 1e9);
-  require_in_range("period_s (windows may not overlap)", period_s, window_s, kLargest);
+  require_in_range("period_s (windows may not overlap)", period_s, window_s, kSpectrumMost);
   const double n = static_cast<double>(reads);
   double sum = white_per_hz / (2.0 * window_s) / n;
   for (const auto& l : lorentzians) {
@@ -97,9 +97,9 @@ void NoiseSpectrum::validate() const {
   for (std::size_t k = 0; k < lorentzians.size(); ++k) {
     const std::string name = "lorentzians[" + std::to_string(k) + "]";
     require_in_range(name + ".corner_hz", lorentzians[k].corner_hz, 1e-12, 1e18);
-    require_in_range(name + ".variance", lorentzians[k].variance, 0.0, kLargest);
+    require_in_range(name + ".variance", lorentzians[k].variance, 0.0, kSpectrumMost);
   }
-  require_in_range("white_per_hz", white_per_hz, 0.0, kLargest);
+  require_in_range("white_per_hz", white_per_hz, 0.0, kSpectrumMost);
 }
 
 void SpectrumShape::validate() const {
@@ -107,8 +107,8 @@ void SpectrumShape::validate() const {
   require_in_range("corner_low_hz", corner_low_hz, 1e-12, 1e18);
   require_in_range("corner_high_hz", corner_high_hz, corner_low_hz, 1e18);
   require_in_range("corners_per_decade", corners_per_decade, 1, 100);
-  require_in_range("variance", variance, 0.0, kLargest);
-  require_in_range("white_per_hz", white_per_hz, 0.0, kLargest);
+  require_in_range("variance", variance, 0.0, kSpectrumMost);
+  require_in_range("white_per_hz", white_per_hz, 0.0, kSpectrumMost);
 }
 
 NoiseSpectrum make_spectrum(const SpectrumShape& shape) {

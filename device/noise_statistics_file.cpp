@@ -33,7 +33,7 @@ void visit_arrays(Study& study, const Visitor& visit) {
 }
 
 template <typename Study, typename Visitor>
-void visit_numbers(Study& study, const Visitor& visit) {
+void visit_study_numbers(Study& study, const Visitor& visit) {
   visit("spectrum_exponent", study.process.fit.shape.exponent);
   visit("spectrum_corner_low_hz", study.process.fit.shape.corner_low_hz);
   visit("spectrum_corner_high_hz", study.process.fit.shape.corner_high_hz);
@@ -67,7 +67,7 @@ std::uint64_t whole_number(const std::string& file, const std::string& name, dou
 void write_read_noise_study(const std::filesystem::path& path, const ReadNoiseStudy& study) {
   data::Hdf5Writer file(kKind, kVersion);
   visit_arrays(study, [&](const char* name, const auto& value, const char* unit) { put(file, name, value, unit); });
-  visit_numbers(study, [&](const char* name, double value) { file.number(name, value); });
+  visit_study_numbers(study, [&](const char* name, double value) { file.number(name, value); });
   file.number("spectrum_corners_per_decade", study.process.fit.shape.corners_per_decade);
   file.number("devices", static_cast<double>(study.devices));
   file.text("seed", std::to_string(study.seed));  // 64 bits do not fit a double
@@ -79,7 +79,7 @@ ReadNoiseStudy read_read_noise_study(const std::filesystem::path& path) {
   const std::string name_of_file = path.string();
   ReadNoiseStudy study;
   visit_arrays(study, [&](const char* name, auto& value, const char*) { get(file, name, value); });
-  visit_numbers(study, [&](const char* name, double& value) { value = file.number(name); });
+  visit_study_numbers(study, [&](const char* name, double& value) { value = file.number(name); });
   const Index times = study.t_s.size(), conductances = study.g_siemens.size();
   visit_arrays(study, [&](const char* name, const auto& value, const char*) {
     if (name == std::string_view("g_siemens")) return;

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "core/types.hpp"
+#include "device/short_noise.hpp"
+#include "device/telegraph.hpp"
 
 namespace crosstile::device {
 
@@ -38,13 +40,35 @@ struct AccumulatedReadNoise {
   double time_factor(double t_s) const;  ///< sqrt(ln((t + t_r) / (2 t_r))); t >= t_r, else Error(usage)
 };
 
+/// Iterative program-and-verify. A device whose read conductance is off its target by more than the tolerance gets another pulse,
+///   G <- G + gain (target - read) + pulse_noise sigma_prog(g) n,    read = G + read_sigma n',
+/// clipped at 0, until it is inside or max_pulses are spent. gain = 1, pulse_noise = 1: every pulse programs anew. Defaults assumed.
+struct ProgramVerify {
+  int max_pulses = 0;  ///< after the first; 0: single shot
+  double tolerance_siemens = 0.5e-6;
+  double gain = 1.0;
+  double pulse_noise = 1.0;
+  double read_sigma_siemens = 0.0;
+};
+
+/// Devices that do not program: stuck at a low or a high conductance, which they keep (no drift; their read noise is that of a
+/// device with this target). Yield: 1 - share_low - share_high.
+struct StuckDevices {
+  double share_low = 0.0, share_high = 0.0;
+  double g_low_siemens = 0.0, g_high_siemens = 25e-6;
+};
+
 struct PcmModel {
   std::string name = "pcm-2019";
   std::string source;
   double g_max_siemens = 25e-6;
   ProgrammingNoise programming;
+  ProgramVerify verify;
+  StuckDevices stuck;
   Drift drift;
   AccumulatedReadNoise read;
+  ShortNoise trace;           ///< noise inside and between products, as a process (random_access_trace.hpp)
+  TelegraphModel telegraph;   ///< random telegraph noise beside it; off by default
 
   /// Throws a usage Error naming the first field that is not finite or outside its range (sigma negative for a g in 0..1,
   /// t0 or t_r not positive, limits the wrong way round, ...).
@@ -65,8 +89,13 @@ std::vector<std::string> device_model_names();
 struct ProgrammedArray {
   Matrix target_siemens;      ///< rows x cols
   Matrix programmed_siemens;  ///< at t0, clipped at 0
-  Matrix nu;                  ///< drift exponents
+  Matrix nu;                  ///< drift exponents; 0 for stuck devices
+  IntMatrix pulses{};         ///< pulses spent, 1 with a single shot; empty: not known
+  IntMatrix stuck{};          ///< -1 stuck low, 1 stuck high, 0 works; empty: all work
 };
+/// Share of the devices within `tolerance_siemens` of their target at t0.
+double programming_yield(const ProgrammedArray& array, double tolerance_siemens);
+
 /// Draws from streams programming and drift of (seed, tile). The two arrays of a pair need two `tile` numbers: idle cells have
 /// their own noise. Errors: usage for a target outside 0..g_max (row and column are named).
 ProgrammedArray program(const PcmModel& model, const Matrix& target_siemens, std::uint64_t seed, std::uint32_t tile);

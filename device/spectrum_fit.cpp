@@ -12,7 +12,7 @@ namespace crosstile::device {
 
 namespace {
 
-constexpr double kLargest = std::numeric_limits<double>::max();
+constexpr double kFitMost = std::numeric_limits<double>::max();
 
 struct Minimum {
   double at;
@@ -120,7 +120,7 @@ SpectrumFit fit_spectrum(const Vector& t_s, const Vector& sigma, const SpectrumF
   if (sigma.size() != t_s.size()) throw Error(ErrorKind::usage, "t_s and sigma differ in length");
   for (Index k = 0; k < t_s.size(); ++k) {
     require_in_range("t_s", t_s(k), 1e-18, 1e18);
-    require_in_range("sigma", sigma(k), std::numeric_limits<double>::min(), kLargest);
+    require_in_range("sigma", sigma(k), std::numeric_limits<double>::min(), kFitMost);
   }
   const Problem problem(t_s, sigma, options);
   if (options.exponent) return problem.solution(*options.exponent);
@@ -129,7 +129,7 @@ SpectrumFit fit_spectrum(const Vector& t_s, const Vector& sigma, const SpectrumF
 }
 
 NoiseSpectrum NanosecondProcess::spectrum(double g_siemens) const {
-  require_in_range("g_siemens", g_siemens, 0.0, kLargest);
+  require_in_range("g_siemens", g_siemens, 0.0, kFitMost);
   return make_spectrum(fit.shape).scaled(g_siemens + g_offset_siemens);
 }
 

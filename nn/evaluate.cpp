@@ -6,6 +6,7 @@
 
 #include "core/error.hpp"
 #include "core/parallel.hpp"
+#include "nn/compensation.hpp"
 #include "nn/train.hpp"
 
 namespace crosstile::nn {
@@ -93,6 +94,21 @@ void summarise(EvaluationReport& report) {
   report.standard_error = error;
 }
 
+constexpr Index kLayerBatch = 250;  // noise depends on it, so it is fixed
+
+BatchScore score_layers(const std::vector<std::unique_ptr<Layer>>& layers, const Pass& pass, Activation hidden,
+                        const data::LabelledImages& images, Workspace& work) {
+  const Index batches = (images.inputs.rows() + kLayerBatch - 1) / kLayerBatch;
+  const Index first = static_cast<Index>(pass.step) % batches * kLayerBatch;
+  const Index count = std::min(work.capacity(), images.inputs.rows() - first);
+  work.activation.front().topRows(count) = images.inputs.middleRows(first, count);
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    layers[l]->forward(pass, work.activation[l].topRows(count), work.activation[l + 1].topRows(count));
+    if (l + 1 < layers.size()) apply_activation<float>(hidden, work.activation[l + 1].topRows(count));
+  }
+  return score<float>(work.activation.back().topRows(count), images, first);
+}
+
 class TileEvaluation {
  public:
   TileEvaluation(const TileSystem& system, const data::LabelledImages& images,
@@ -104,7 +120,10 @@ class TileEvaluation {
         logits_(work_.size()) {}
 
   /// One draw of the arrays; false when it diverged.
-  bool run(const MappedNetwork& arrays, Index draw, Steps& steps, EvaluationReport& report);
+  bool run(const TileSystem& system, const MappedNetwork& arrays, Index draw, Steps& steps,
+           EvaluationReport& report);
+  /// A chip: programmed, drifted, read, and compensated for it.
+  bool run_chip(Index draw, Steps& steps, EvaluationReport& report);
   void count_clipped(EvaluationReport& report) const;
 
  private:
@@ -115,8 +134,21 @@ class TileEvaluation {
   std::vector<Matrix> logits_;
 };
 
-bool TileEvaluation::run(const MappedNetwork& arrays, Index draw, Steps& steps, EvaluationReport& report) {
-  const TiledNetwork tiled(system_, arrays, options_.seed, options_.threads);
+bool TileEvaluation::run_chip(Index draw, Steps& steps, EvaluationReport& report) {
+  const DeviceOptions& devices = *options_.devices;
+  const MappedNetwork now = draw_arrays(system_.arrays, devices, options_.seed, draw);
+  if (devices.compensation == DriftCompensation::none) return run(system_, now, draw, steps, report);
+  DeviceOptions at_first = devices;
+  at_first.time_s = 0.0;
+  const MappedNetwork before = draw_arrays(system_.arrays, at_first, options_.seed, draw);
+  return run(compensated(system_, before, now, devices.compensation_images, devices.compensation,
+                         options_.seed, options_.threads),
+             now, draw, steps, report);
+}
+
+bool TileEvaluation::run(const TileSystem& system, const MappedNetwork& arrays, Index draw, Steps& steps,
+                         EvaluationReport& report) {
+  const TiledNetwork tiled(system, arrays, options_.seed, options_.threads);
   const BatchScore total = score_all(report.images, options_, [&](Index first, Index count, int worker) {
     TileWorkspace& work = work_[static_cast<std::size_t>(worker)];
     Matrix& logits = logits_[static_cast<std::size_t>(worker)];
@@ -152,6 +184,7 @@ void TileEvaluation::count_clipped(EvaluationReport& report) const {
 void EvaluationOptions::validate() const {
   require_in_range("batch", static_cast<double>(batch), 1, 1e6);
   require_in_range("threads", threads, 0, 4096);
+  require_in_range("noise_draws", static_cast<double>(noise_draws), 1, 1e5);
   if (!devices) return;
   devices->model.validate();
   require_in_range("devices.time_s", devices->time_s, 0.0, 1e12);
@@ -185,6 +218,35 @@ EvaluationReport evaluate_digital(const Network& network, const data::LabelledIm
   return report;
 }
 
+EvaluationReport evaluate_layers(const TrainState& state, const TrainOptions& training,
+                                 const data::LabelledImages& images, const EvaluationOptions& options) {
+  options.validate();
+  check_images(state.network, images);
+  const auto begin = Clock::now();
+  TrainState copy = state;
+  const auto layers = make_layers(copy, training);
+  EvaluationReport report;
+  report.images = images.inputs.rows();
+  const Index batches = (report.images + kLayerBatch - 1) / kLayerBatch;
+  Workspace work = make_workspace(state.network, std::min(kLayerBatch, report.images));
+  Steps steps(options.progress, batches * options.noise_draws, "evaluation");
+  Pass pass{Pass::Purpose::evaluation, 0, static_cast<double>(state.epochs_done), 0.0, options.threads};
+  for (Index draw = 0; draw < options.noise_draws && report.status == EvaluationStatus::ok; ++draw) {
+    BatchScore total;
+    for (Index b = 0; b < batches; ++b, ++pass.step) {
+      const BatchScore one = score_layers(layers, pass, state.network.hidden, images, work);
+      total.correct += one.correct;
+      total.not_finite += one.not_finite;
+      steps.step();
+    }
+    report.correct.push_back(total.correct);
+    if (total.not_finite > 0) set_diverged(report, total, " in draw " + std::to_string(draw + 1));
+  }
+  summarise(report);
+  report.seconds = seconds_since(begin);
+  return report;
+}
+
 EvaluationReport evaluate_on_tiles(const TileSystem& system, const data::LabelledImages& images,
                                    const EvaluationOptions& options) {
   options.validate();
@@ -198,9 +260,8 @@ EvaluationReport evaluate_on_tiles(const TileSystem& system, const data::Labelle
               "evaluation on tiles");
   for (Index draw = 0; draw < draws; ++draw) {
     const bool finite = options.devices
-                            ? evaluation.run(draw_arrays(system.arrays, *options.devices, options.seed, draw),
-                                             draw, steps, report)
-                            : evaluation.run(system.arrays, draw, steps, report);
+                            ? evaluation.run_chip(draw, steps, report)
+                            : evaluation.run(system, system.arrays, draw, steps, report);
     if (!finite) break;
   }
   evaluation.count_clipped(report);

@@ -18,6 +18,9 @@
 
 namespace crosstile::nn {
 
+struct TrainOptions;
+struct TrainState;
+
 /// Makes the model of one array; the caller decides form and correction. Called for G+ and G- of every tile
 /// and draw, possibly from several threads at once.
 using ModelFactory = std::function<tilemodel::TileModel(const data::TileSpec& tile, const Matrix& g_siemens)>;
@@ -27,6 +30,12 @@ struct CalibrationOptions {
   double input_quantile = 0.999;
   double adc_quantile = 0.999;  ///< of the bit-line charges of a layer
   double adc_margin = 1.05;     ///< full scale = margin * quantile
+  /// Layer by layer, from what the tiles of the layers before really give (ADCs included) rather than from the
+  /// digital network's activations.
+  bool through_tiles = false;
+  /// A digital factor for every column of every tile: least squares of the tile against the exact product of
+  /// the same codes. Calibrates through the tiles.
+  bool fit_gain = false;
   int threads = 0;              ///< 0: the number of processors
   /// Errors: usage naming the field, its value and the allowed range.
   void validate() const;
@@ -37,6 +46,8 @@ struct LayerCalibration {
   double input_scale = 1.0;  ///< DAC input = activation / input_scale; exactly 1 for the first layer (pixels)
   bool is_signed = false;    ///< inputs may be negative: charges have both signs, the ADC is signed
   double full_scale_coulomb = 0.0;  ///< of the ADCs of this layer; 0 when the ADC is off
+  /// Factor behind the ADC: tile rows of the layer x outputs, or one row for all of them; empty: 1.
+  Matrix gain;
 };
 
 /// A network, the arrays it is mapped to, its calibration, and the way to model an array.
@@ -54,15 +65,32 @@ TileSystem make_tile_system(const Network& network, const data::TileSpec& tile,
                             const MatrixF& calibration_images, ModelFactory model,
                             const CalibrationOptions& options = {});
 
+/// The same with what is `known` of each layer, say from a training through the tiles (trained_calibration()):
+/// an input scale above 0 and gains are kept, everything else is calibrated through the tiles. Errors: usage.
+TileSystem make_tile_system(const Network& network, const data::TileSpec& tile,
+                            const MatrixF& calibration_images, ModelFactory model,
+                            const std::vector<LayerCalibration>& known,
+                            const CalibrationOptions& options = {});
+
 /// The codes that the given images put on the rows of tile row `tile_row` of a layer: images x rows of that
 /// tile. Activations of earlier layers are the digital network's. Errors: usage.
 IntMatrix tile_inputs(const TileSystem& system, Index layer, Index tile_row, const MatrixF& images);
+
+/// What is done about drift: docs/theory.md, "Compensation and figures of merit".
+enum class DriftCompensation {
+  none,
+  global,     ///< one digital factor a tile
+  per_column  ///< one a column of a tile
+};
 
 /// Arrays with memory devices: programmed, drifted, read.
 struct DeviceOptions {
   device::PcmModel model = device::pcm_default();
   double time_s = 0.0;  ///< since the first read at t0, for drift and noise alike ("1 h" is 3600)
   Index draws = 5;      ///< independently programmed chips
+  /// Factors from reading known inputs at t0 and again now, on every chip; compensated().
+  DriftCompensation compensation = DriftCompensation::none;
+  MatrixF compensation_images;  ///< images x inputs that are read; at least one with a compensation
 };
 
 /// The arrays of draw number `draw`: every conductance replaced by what a programmed device shows at that
@@ -75,7 +103,7 @@ MappedNetwork draw_arrays(const MappedNetwork& targets, const DeviceOptions& dev
 struct TileWorkspace {
   Matrix activation;                 ///< images x inputs of the layer at work
   IntMatrix codes, tile_codes;       ///< images x inputs; images x rows of a tile
-  Matrix charge_plus, charge_minus;  ///< images x cols of a tile
+  Matrix charge_plus, charge_minus, value;  ///< images x cols of a tile
   tilemodel::Workspace model;
   std::vector<Index> inputs, clipped_inputs;    ///< per layer: DAC inputs seen, of these beyond +-1
   std::vector<Index> charges, clipped_charges;  ///< per layer: conversions, of these outside the ADC's range
@@ -96,6 +124,10 @@ class TiledNetwork {
   void logits(const Eigen::Ref<const MatrixF>& images, TileWorkspace& work, Matrix& logits) const;
 
  private:
+  friend struct TileCalibrator;
+  friend struct DriftReader;
+  friend TileSystem compensated(const TileSystem&, const MappedNetwork&, const MappedNetwork&, const MatrixF&,
+                                DriftCompensation, std::uint64_t, int);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
@@ -106,6 +138,7 @@ struct EvaluationOptions {
   Index batch = 250;  ///< images that go through the models together; no influence on the result
   int threads = 0;    ///< 0: the number of processors; no influence on the result
   Progress progress;
+  Index noise_draws = 1;  ///< evaluate_layers: how often all images pass, each time with other noise
   /// Errors: usage naming the field, its value and the allowed range.
   void validate() const;
 };
@@ -134,8 +167,22 @@ struct EvaluationReport {
 /// Accuracy of the digital network.
 EvaluationReport evaluate_digital(const Network& network, const data::LabelledImages& images,
                                   const EvaluationOptions& options = {});
+/// Accuracy of a training's layers as they are (Layer::forward with Purpose::evaluation): analog layers keep
+/// their converters and output noise. Mean over options.noise_draws; devices and seed of the options are not
+/// used. Errors: usage; interrupted by the callback.
+EvaluationReport evaluate_layers(const TrainState& state, const TrainOptions& training,
+                                 const data::LabelledImages& images, const EvaluationOptions& options = {});
 /// Accuracy on tiles. Errors: usage; interrupted by the callback.
 EvaluationReport evaluate_on_tiles(const TileSystem& system, const data::LabelledImages& images,
                                    const EvaluationOptions& options = {});
 
 }  // namespace crosstile::nn
+
+template <>
+struct crosstile::data::EnumNames<crosstile::nn::DriftCompensation> {
+  using DriftCompensation = crosstile::nn::DriftCompensation;
+  static constexpr std::array<EnumName<DriftCompensation>, 3> value{
+      {{DriftCompensation::none, "none"},
+       {DriftCompensation::global, "global"},
+       {DriftCompensation::per_column, "per-column"}}};
+};

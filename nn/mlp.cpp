@@ -20,6 +20,21 @@ Index first_largest(const Scalar* row, Index count) {
   return best;
 }
 
+bool is_rectifier(Activation kind) { return kind != Activation::sigmoid && kind != Activation::tanh; }
+
+double slope_below_zero(Activation kind) {
+  if (kind == Activation::leaky_relu) return kLeakySlope;
+  return kind == Activation::randomised_relu ? kRandomisedSlopeMean : 0.0;
+}
+
+// Biases are one more word line of the draw.
+template <typename Scalar>
+BasicLayer<Scalar> uniform_layer(const RandomKey& key, Index in, Index out) {
+  const double bound = 1.0 / std::sqrt(static_cast<double>(in));
+  const Matrix drawn = bound * (2.0 * random_uniform_matrix(key, in + 1, out).array() - 1.0);
+  return {drawn.topRows(in).template cast<Scalar>(), drawn.row(in).template cast<Scalar>()};
+}
+
 }  // namespace
 
 void NetworkSpec::validate() const {
@@ -46,8 +61,12 @@ BasicNetwork<Scalar> make_network(const NetworkSpec& spec, std::uint64_t seed) {
     const Index in = spec.layers[l];
     const Index out = spec.layers[l + 1];
     const double fan =
-        spec.hidden == Activation::relu ? static_cast<double>(in) : static_cast<double>(in + out);
+        is_rectifier(spec.hidden) ? static_cast<double>(in) : static_cast<double>(in + out);
     const RandomKey key{seed, Stream::initial_weights, static_cast<std::uint32_t>(l)};
+    if (spec.initial == Initial::uniform) {
+      network.layers.push_back(uniform_layer<Scalar>(key, in, out));
+      continue;
+    }
     BasicLayer<Scalar> layer;
     layer.weights = (std::sqrt(2.0 / fan) * random_normal_matrix(key, in, out)).template cast<Scalar>();
     layer.bias = RowVector<Scalar>::Zero(out);
@@ -101,6 +120,10 @@ void apply_activation(Activation kind, Eigen::Ref<RowMatrix<Scalar>> y) {
     case Activation::relu: y = (y.array() < Scalar{0}).select(Scalar{0}, y); return;
     case Activation::sigmoid: y.array() = y.array().logistic(); return;
     case Activation::tanh: y.array() = y.array().tanh(); return;
+    case Activation::leaky_relu:
+    case Activation::randomised_relu:
+      y = (y.array() < Scalar{0}).select(static_cast<Scalar>(slope_below_zero(kind)) * y, y);
+      return;
   }
 }
 
@@ -111,6 +134,10 @@ void apply_activation_slope(Activation kind, const Eigen::Ref<const RowMatrix<Sc
     case Activation::relu: delta = (y.array() > Scalar{0}).select(delta, Scalar{0}); return;
     case Activation::sigmoid: delta.array() *= y.array() * (Scalar{1} - y.array()); return;
     case Activation::tanh: delta.array() *= Scalar{1} - y.array().square(); return;
+    case Activation::leaky_relu:
+    case Activation::randomised_relu:
+      delta = (y.array() > Scalar{0}).select(delta, static_cast<Scalar>(slope_below_zero(kind)) * delta);
+      return;
   }
 }
 
@@ -148,6 +175,21 @@ LossSum softmax_cross_entropy(BasicWorkspace<Scalar>& work, std::span<const std:
     delta(r, label) -= Scalar{1};
     sum.loss += std::log(static_cast<double>(total)) + static_cast<double>(largest - logits(r, label));
     sum.correct += best == label ? 1 : 0;
+  }
+  return sum;
+}
+
+template <typename Scalar>
+LossSum squared_error(BasicWorkspace<Scalar>& work, std::span<const std::uint8_t> labels, Rows rows) {
+  const RowMatrix<Scalar>& logits = work.activation.back();
+  RowMatrix<Scalar>& delta = work.delta.back();
+  LossSum sum;
+  for (Index r = rows.begin; r < rows.begin + rows.count; ++r) {
+    const Index label = labels[static_cast<std::size_t>(r)];
+    delta.row(r) = logits.row(r);
+    delta(r, label) -= Scalar{1};
+    sum.loss += 0.5 * static_cast<double>(delta.row(r).squaredNorm());
+    sum.correct += first_largest(logits.row(r).data(), logits.cols()) == label ? 1 : 0;
   }
   return sum;
 }
@@ -209,6 +251,7 @@ std::vector<Index> classify(const Eigen::Ref<const RowMatrix<Scalar>>& logits) {
   template void forward<Scalar>(const BasicNetwork<Scalar>&, BasicWorkspace<Scalar>&, Rows);              \
   template LossSum softmax_cross_entropy<Scalar>(BasicWorkspace<Scalar>&, std::span<const std::uint8_t>,  \
                                                  Rows);                                                   \
+  template LossSum squared_error<Scalar>(BasicWorkspace<Scalar>&, std::span<const std::uint8_t>, Rows);   \
   template void backward_layer<Scalar>(const BasicNetwork<Scalar>&, std::size_t, BasicWorkspace<Scalar>&, \
                                        Rows);                                                             \
   template void backward<Scalar>(const BasicNetwork<Scalar>&, BasicWorkspace<Scalar>&, Rows);             \

@@ -19,11 +19,37 @@ template <typename Scalar>
 using RowVector = Eigen::Matrix<Scalar, 1, Eigen::Dynamic>;
 
 /// Non-linearity of the hidden layers; the output layer is linear (its values are logits).
-enum class Activation { relu, sigmoid, tanh };
+enum class Activation {
+  relu,
+  sigmoid,
+  tanh,
+  leaky_relu,  ///< y for y > 0, kLeakySlope y below
+  /// Below 0 the slope is drawn from [kRandomisedSlopeLow, kRandomisedSlopeHigh] for every value and step of
+  /// a training; otherwise it is their mean [Xu et al., arXiv:1505.00853]
+  randomised_relu
+};
+inline constexpr double kLeakySlope = 0.01;
+inline constexpr double kRandomisedSlopeLow = 1.0 / 8.0;
+inline constexpr double kRandomisedSlopeHigh = 1.0 / 3.0;
+inline constexpr double kRandomisedSlopeMean = 0.5 * (kRandomisedSlopeLow + kRandomisedSlopeHigh);
+
+/// Of a sample, from its logits; target: 1 for the label, 0 for others.
+enum class Loss {
+  cross_entropy,  ///< -ln softmax(logits)[label]
+  squared_error   ///< sum over outputs of (logit - target)^2 / 2
+};
+
+/// Where weights and biases start.
+enum class Initial {
+  scaled_normal,  ///< make_network(): He or Glorot, biases 0
+  /// weights and biases uniform in +-1 / sqrt(inputs), as PyTorch's linear layers do by default
+  uniform
+};
 
 struct NetworkSpec {
   std::vector<Index> layers = {784, 256, 10};  ///< inputs, hidden widths, outputs; at least two numbers
   Activation hidden = Activation::relu;
+  Initial initial = Initial::scaled_normal;
   /// Errors: usage naming `layers`, its value and the allowed range.
   void validate() const;
 };
@@ -46,9 +72,9 @@ struct BasicNetwork {
 };
 using Network = BasicNetwork<float>;
 
-/// Weights normal with standard deviation sqrt(2 / inputs) for relu [He et al., ICCV 2015] or sqrt(2 /
+/// Weights normal with standard deviation sqrt(2 / inputs) for the relu family [He et al., ICCV 2015] or sqrt(2 /
 /// (inputs + outputs)) for sigmoid and tanh [Glorot and Bengio, AISTATS 2010]; biases 0. Draws from (seed,
-/// Stream::initial_weights, layer). Errors: usage.
+/// Stream::initial_weights, layer). Initial::uniform: see there. Errors: usage.
 template <typename Scalar>
 BasicNetwork<Scalar> make_network(const NetworkSpec& spec, std::uint64_t seed);
 
@@ -65,7 +91,8 @@ template <typename Scalar>
 struct BasicWorkspace {
   /// [0] the inputs, [l + 1] the outputs of layer l (last: logits); capacity x width
   std::vector<RowMatrix<Scalar>> activation;
-  /// [l] d(loss of one sample) / d(pre-activation of layer l); capacity x outputs
+  /// [l] d(loss of one sample) / d(pre-activation of layer l); capacity x outputs. A training divides the last
+  /// by the samples, so that all are derivatives of the batch's mean loss.
   std::vector<RowMatrix<Scalar>> delta;
   Index capacity() const { return activation.empty() ? 0 : activation.front().rows(); }
 };
@@ -80,7 +107,7 @@ struct Rows {
   Index count = 0;
 };
 
-/// y = f(y) element by element.
+/// y = f(y) element by element; randomised_relu with its mean slope.
 template <typename Scalar>
 void apply_activation(Activation kind, Eigen::Ref<RowMatrix<Scalar>> y);
 /// delta *= f'(pre-activation), from the activated value y = f(pre-activation).
@@ -97,13 +124,16 @@ template <typename Scalar>
 void forward(const BasicNetwork<Scalar>& network, BasicWorkspace<Scalar>& work, Rows rows);
 
 struct LossSum {
-  double loss = 0.0;  ///< sum over samples of -ln softmax(logits)[label]
+  double loss = 0.0;  ///< sum over samples
   Index correct = 0;  ///< samples whose largest logit (the first, on ties) is the label's
 };
 /// Loss of the given samples; labels[r] belongs to row r of the workspace. Labels are
 /// below the number of outputs (not checked). Writes the last delta: softmax - one-hot.
 template <typename Scalar>
 LossSum softmax_cross_entropy(BasicWorkspace<Scalar>& work, std::span<const std::uint8_t> labels, Rows rows);
+/// The same for Loss::squared_error; writes the last delta: logits - one-hot.
+template <typename Scalar>
+LossSum squared_error(BasicWorkspace<Scalar>& work, std::span<const std::uint8_t> labels, Rows rows);
 
 /// delta[l - 1] = (delta[l] W_l^T) f'. Needs layer >= 1.
 template <typename Scalar>
@@ -132,6 +162,21 @@ std::vector<Index> classify(const Eigen::Ref<const RowMatrix<Scalar>>& logits);
 template <>
 struct crosstile::data::EnumNames<crosstile::nn::Activation> {
   using Activation = crosstile::nn::Activation;
-  static constexpr std::array<EnumName<Activation>, 3> value{
-      {{Activation::relu, "relu"}, {Activation::sigmoid, "sigmoid"}, {Activation::tanh, "tanh"}}};
+  static constexpr std::array<EnumName<Activation>, 5> value{{{Activation::relu, "relu"},
+                                                              {Activation::sigmoid, "sigmoid"},
+                                                              {Activation::tanh, "tanh"},
+                                                              {Activation::leaky_relu, "leaky_relu"},
+                                                              {Activation::randomised_relu, "randomised_relu"}}};
+};
+template <>
+struct crosstile::data::EnumNames<crosstile::nn::Initial> {
+  using Initial = crosstile::nn::Initial;
+  static constexpr std::array<EnumName<Initial>, 2> value{
+      {{Initial::scaled_normal, "scaled_normal"}, {Initial::uniform, "uniform"}}};
+};
+template <>
+struct crosstile::data::EnumNames<crosstile::nn::Loss> {
+  using Loss = crosstile::nn::Loss;
+  static constexpr std::array<EnumName<Loss>, 2> value{
+      {{Loss::cross_entropy, "cross_entropy"}, {Loss::squared_error, "squared_error"}}};
 };

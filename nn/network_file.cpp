@@ -1,6 +1,7 @@
 #include "nn/network_file.hpp"
 
 #include <cmath>
+#include <sstream>
 
 #include "core/error.hpp"
 #include "data/hdf5_file.hpp"
@@ -42,6 +43,29 @@ data::Hdf5Writer network_writer(const Network& network, const std::string& prove
   return file;
 }
 
+// Matrices of a layer's kind: "memory_<layer>" names them, "memory_<layer>_<name>" holds them.
+void put_memory(data::Hdf5Writer& file, const std::vector<LayerMemory>& memory) {
+  for (std::size_t l = 0; l < memory.size(); ++l) {
+    std::string names;
+    for (const auto& [name, values] : memory[l].all()) {
+      file.matrix(numbered("memory", l) + "_" + name, values.cast<double>(), "1");
+      names += (names.empty() ? "" : " ") + name;
+    }
+    if (!names.empty()) file.text(numbered("memory", l), names);
+  }
+}
+
+std::vector<LayerMemory> get_memory(const data::Hdf5Reader& file, std::size_t layers) {
+  std::vector<LayerMemory> memory(layers);
+  for (std::size_t l = 0; l < layers; ++l) {
+    if (!file.has(numbered("memory", l))) continue;
+    std::istringstream names(file.text(numbered("memory", l)));
+    for (std::string name; names >> name;)
+      memory[l].put(name, file.matrix(numbered("memory", l) + "_" + name).cast<float>());
+  }
+  return memory;
+}
+
 // A count stored as a number: whole, and within what makes sense.
 Index whole_number(const data::Hdf5Reader& file, const std::filesystem::path& path, const std::string& name,
                    Index most) {
@@ -58,7 +82,7 @@ Network get_layers(const data::Hdf5Reader& file, const std::filesystem::path& pa
   const std::string hidden = file.text("hidden_activation");
   const auto activation = data::from_name<Activation>(hidden);
   if (!activation)
-    damaged(path, "hidden_activation = \"" + hidden + "\" is not known; allowed: relu, sigmoid, tanh");
+    damaged(path, "hidden_activation = \"" + hidden + "\" is not known; allowed: relu, sigmoid, tanh, leaky_relu, randomised_relu");
   network.hidden = *activation;
   const Index count = whole_number(file, path, "layers", kMostLayers);
   for (std::size_t l = 0; l < static_cast<std::size_t>(count); ++l) {
@@ -91,6 +115,7 @@ void write_checkpoint(const std::filesystem::path& path, const TrainState& state
                       const std::string& provenance) {
   data::Hdf5Writer file = network_writer(state.network, provenance);
   put_layers(file, state.velocity, "velocity_weights", "velocity_bias");
+  put_memory(file, state.memory);
   file.text("train_settings", state.settings);
   file.number("epochs_done", static_cast<double>(state.epochs_done));
   Matrix history(static_cast<Index>(state.history.size()), kHistoryColumns);
@@ -111,6 +136,7 @@ TrainState read_checkpoint(const std::filesystem::path& path) {
     if (state.velocity.layers[l].weights.rows() != state.network.layers[l].weights.rows() ||
         state.velocity.layers[l].weights.cols() != state.network.layers[l].weights.cols())
       damaged(path, numbered("velocity_weights", l) + " has not the shape of " + numbered("weights", l));
+  state.memory = get_memory(file, state.network.depth());
   state.settings = file.text("train_settings");
   state.epochs_done = whole_number(file, path, "epochs_done", 1000000);
   const Matrix history = state.epochs_done > 0 ? file.matrix("history") : Matrix(0, kHistoryColumns);

@@ -5,7 +5,9 @@
 // Equations: docs/theory.md, "Networks on tiles".
 #pragma once
 
+#include "nn/analog.hpp"
 #include "nn/evaluate.hpp"
+#include "nn/layer.hpp"
 #include "nn/mlp.hpp"
 #include "nn/network_file.hpp"
 #include "nn/tiles.hpp"

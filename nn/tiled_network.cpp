@@ -7,6 +7,7 @@
 #include "core/error.hpp"
 #include "core/parallel.hpp"
 #include "data/pulse.hpp"
+#include "nn/compensation.hpp"
 #include "nn/evaluate.hpp"
 
 namespace crosstile::nn {
@@ -100,19 +101,32 @@ double calibrate_full_scale(const MappedLayer& layer, const ModelFactory& factor
   return spec.v_read_volt * spec.g_max_siemens * spec.pulse.t_lsb_s * data::max_code(spec.pulse.dac_bits);
 }
 
+// Scales of 0 are still to be found.
+LayerCalibration unknown_calibration() {
+  LayerCalibration unknown;
+  unknown.input_scale = 0.0;
+  return unknown;
+}
+
+double input_scale(const MatrixF& inputs, const CalibrationOptions& options) {
+  std::vector<double> sizes(static_cast<std::size_t>(inputs.size()));
+  std::transform(inputs.data(), inputs.data() + inputs.size(), sizes.begin(),
+                 [](float x) { return std::abs(static_cast<double>(x)); });
+  const double scale = quantile(sizes, options.input_quantile);
+  return scale > 0.0 ? scale : 1.0;
+}
+
 LayerCalibration calibrate_layer(const TileSystem& system, std::size_t l, const MatrixF& inputs,
-                                 const CalibrationOptions& options) {
+                                 const CalibrationOptions& options, LayerCalibration out) {
   const MappedLayer& layer = system.arrays.layers[l];
   const data::TileSpec& spec = layer.tiles.front().spec;
-  LayerCalibration out;
-  out.is_signed = l == 0 ? (inputs.array() < 0.0F).any() : system.network.hidden == Activation::tanh;
-  if (l > 0) {
-    std::vector<double> sizes(static_cast<std::size_t>(inputs.size()));
-    std::transform(inputs.data(), inputs.data() + inputs.size(), sizes.begin(),
-                   [](float x) { return std::abs(static_cast<double>(x)); });
-    const double scale = quantile(sizes, options.input_quantile);
-    out.input_scale = scale > 0.0 ? scale : 1.0;
-  }
+  const Activation hidden = system.network.hidden;
+  out.is_signed = l == 0 ? (inputs.array() < 0.0F).any()
+                         : hidden != Activation::relu && hidden != Activation::sigmoid;
+  if (l == 0)
+    out.input_scale = 1.0;
+  else if (!(out.input_scale > 0.0))
+    out.input_scale = input_scale(inputs, options);
   if (!spec.adc.enabled) return out;
   IntMatrix codes;
   encode(inputs, out.input_scale, spec.pulse.dac_bits, codes);
@@ -120,6 +134,20 @@ LayerCalibration calibrate_layer(const TileSystem& system, std::size_t l, const 
                                ? *spec.adc.full_scale_coulomb
                                : calibrate_full_scale(layer, system.model, codes, options);
   return out;
+}
+
+void check_calibration(const Network& network, const MatrixF& images, const ModelFactory& model) {
+  if (!model) throw Error(ErrorKind::usage, "no model factory is given for the tiles");
+  if (images.rows() == 0) throw_out_of_range("calibration images (count)", 0, "allowed: at least 1");
+  require_inputs(network, images.cols());
+}
+
+// Of one tile's columns, in the layer's gains.
+auto gain_of(const LayerCalibration& calibration, const MappedLayer& layer, std::size_t tile) {
+  const MappedTile& at = layer.tiles[tile];
+  const Index row = calibration.gain.rows() == 1 ? 0 : static_cast<Index>(tile) / layer.tile_cols();
+  return calibration.gain.row(row)
+      .segment(at.col_begin, at.spec.cols);
 }
 
 }  // namespace
@@ -135,13 +163,15 @@ TileSystem make_tile_system(const Network& network, const data::TileSpec& tile,
                             const MatrixF& calibration_images, ModelFactory model,
                             const CalibrationOptions& options) {
   options.validate();
-  if (!model) throw Error(ErrorKind::usage, "no model factory is given for the tiles");
-  if (calibration_images.rows() == 0)
-    throw_out_of_range("calibration images (count)", 0, "allowed: at least 1");
+  if (options.through_tiles || options.fit_gain) {
+    return make_tile_system(network, tile, calibration_images, std::move(model),
+                            std::vector<LayerCalibration>(network.depth(), unknown_calibration()), options);
+  }
+  check_calibration(network, calibration_images, model);
   TileSystem system{network, map_network(network, tile), {}, std::move(model)};
   const Workspace work = digital_pass(network, calibration_images);
   for (std::size_t l = 0; l < network.depth(); ++l)
-    system.calibration.push_back(calibrate_layer(system, l, work.activation[l], options));
+    system.calibration.push_back(calibrate_layer(system, l, work.activation[l], options, unknown_calibration()));
   return system;
 }
 
@@ -193,7 +223,9 @@ struct TiledNetwork::Impl {
   std::vector<Layer> layers;
 
   void convert(const std::optional<data::Adc>& adc, std::size_t l, TileWorkspace& work, Matrix& charge) const;
+  void tile_value(std::size_t l, std::size_t t, TileWorkspace& work, Matrix& value) const;
   void multiply(std::size_t l, TileWorkspace& work, Matrix& out) const;
+  void add_layer(const TileSystem& system, std::size_t l, std::uint64_t seed, int threads);
 };
 
 // ADC of one array's charges, in place; counts what is clipped and marks images whose charges are not finite
@@ -212,21 +244,31 @@ void TiledNetwork::Impl::convert(const std::optional<data::Adc>& adc, std::size_
   adc->convert(charge);
 }
 
+// w x of one tile from work.codes, before its gain.
+void TiledNetwork::Impl::tile_value(std::size_t l, std::size_t t, TileWorkspace& work, Matrix& value) const {
+  const Layer& layer = layers[l];
+  const MappedTile& tile = layer.arrays->tiles[t];
+  const PairModel& pair = *layer.models[t];
+  work.tile_codes = work.codes.middleCols(tile.row_begin, tile.spec.rows);
+  pair.plus.charge(work.tile_codes, work.charge_plus, work.model);
+  pair.minus.charge(work.tile_codes, work.charge_minus, work.model);
+  convert(pair.adc_plus, l, work, work.charge_plus);
+  convert(pair.adc_minus, l, work, work.charge_minus);
+  const int steps = data::max_code(tile.spec.pulse.dac_bits);
+  value = pair.weight_per_coulomb * layer.calibration.input_scale / steps *
+          (work.charge_plus - work.charge_minus);
+}
+
 // out = sum over tiles of w x, from work.codes.
 void TiledNetwork::Impl::multiply(std::size_t l, TileWorkspace& work, Matrix& out) const {
   const Layer& layer = layers[l];
-  const int steps = data::max_code(layer.arrays->tiles.front().spec.pulse.dac_bits);
   out.setZero(work.codes.rows(), layer.bias.cols());
   for (std::size_t t = 0; t < layer.models.size(); ++t) {
     const MappedTile& tile = layer.arrays->tiles[t];
-    const PairModel& pair = *layer.models[t];
-    work.tile_codes = work.codes.middleCols(tile.row_begin, tile.spec.rows);
-    pair.plus.charge(work.tile_codes, work.charge_plus, work.model);
-    pair.minus.charge(work.tile_codes, work.charge_minus, work.model);
-    convert(pair.adc_plus, l, work, work.charge_plus);
-    convert(pair.adc_minus, l, work, work.charge_minus);
-    const double unit = pair.weight_per_coulomb * layer.calibration.input_scale / steps;
-    out.middleCols(tile.col_begin, tile.spec.cols) += unit * (work.charge_plus - work.charge_minus);
+    tile_value(l, t, work, work.value);
+    if (layer.calibration.gain.size() != 0)
+      work.value.array().rowwise() *= gain_of(layer.calibration, *layer.arrays, t).array();
+    out.middleCols(tile.col_begin, tile.spec.cols) += work.value;
   }
   out.rowwise() += layer.bias.row(0);
   // A failed image goes on as zeros and ends as NaN.
@@ -237,24 +279,167 @@ void TiledNetwork::Impl::multiply(std::size_t l, TileWorkspace& work, Matrix& ou
     }
 }
 
+// `arrays` holds the layer already.
+void TiledNetwork::Impl::add_layer(const TileSystem& system, std::size_t l, std::uint64_t seed, int threads) {
+  layers.push_back(
+      {&arrays.layers[l], system.calibration[l], system.network.layers[l].bias.cast<double>(), {}});
+  Layer& layer = layers.back();
+  layer.models.resize(layer.arrays->tiles.size());
+  parallel_for(static_cast<Index>(layer.models.size()), threads, [&](Index t, int) {
+    const auto tile = static_cast<std::size_t>(t);
+    layer.models[tile].emplace(make_pair(system.model, layer.arrays->tiles[tile], layer.calibration, seed));
+  });
+}
+
 TiledNetwork::TiledNetwork(const TileSystem& system, const MappedNetwork& arrays, std::uint64_t seed,
                            int threads)
     : impl_(std::make_unique<Impl>()) {
   impl_->arrays = arrays;
   impl_->hidden = system.network.hidden;
-  std::vector<std::pair<std::size_t, std::size_t>> jobs;
-  for (std::size_t l = 0; l < arrays.layers.size(); ++l) {
-    Impl::Layer layer{
-        &impl_->arrays.layers[l], system.calibration[l], system.network.layers[l].bias.cast<double>(), {}};
-    layer.models.resize(arrays.layers[l].tiles.size());
-    for (std::size_t t = 0; t < layer.models.size(); ++t) jobs.emplace_back(l, t);
-    impl_->layers.push_back(std::move(layer));
+  for (std::size_t l = 0; l < arrays.layers.size(); ++l) impl_->add_layer(system, l, seed, threads);
+}
+
+// One layer after another: calibrated on what the layers before it give.
+struct TileCalibrator {
+  TileSystem& system;
+  const CalibrationOptions& options;
+  TiledNetwork::Impl tiles;
+  TileWorkspace work;
+
+  void run(const MatrixF& images, const std::vector<LayerCalibration>& known);
+  void fit_gain(std::size_t l);
+};
+
+// Least squares of every tile's columns against the exact product of the same codes.
+void TileCalibrator::fit_gain(std::size_t l) {
+  const MappedLayer& layer = system.arrays.layers[l];
+  LayerCalibration& calibration = system.calibration[l];
+  const double scale = calibration.input_scale / data::max_code(layer.tiles.front().spec.pulse.dac_bits);
+  Matrix gain = Matrix::Ones(layer.tile_rows(), layer.col_bounds.back());
+  for (std::size_t t = 0; t < layer.tiles.size(); ++t) {
+    const MappedTile& tile = layer.tiles[t];
+    tiles.tile_value(l, t, work, work.value);
+    const Matrix exact = scale * work.tile_codes.cast<double>() * weights_of(tile);
+    for (Index j = 0; j < tile.spec.cols; ++j) {
+      const double square = work.value.col(j).squaredNorm();
+      const double fitted = square > 0.0 ? exact.col(j).dot(work.value.col(j)) / square : 1.0;
+      if (std::isfinite(fitted))
+        gain(static_cast<Index>(t) / layer.tile_cols(), tile.col_begin + j) = fitted;
+    }
   }
-  parallel_for(static_cast<Index>(jobs.size()), threads, [&](Index job, int) {
-    const auto [l, t] = jobs[static_cast<std::size_t>(job)];
-    Impl::Layer& layer = impl_->layers[l];
-    layer.models[t].emplace(make_pair(system.model, layer.arrays->tiles[t], layer.calibration, seed));
-  });
+  calibration.gain = gain;
+  tiles.layers[l].calibration.gain = gain;
+}
+
+void TileCalibrator::run(const MatrixF& images, const std::vector<LayerCalibration>& known) {
+  const std::size_t depth = system.network.depth();
+  for (auto* counter : {&work.inputs, &work.clipped_inputs, &work.charges, &work.clipped_charges})
+    counter->assign(depth, 0);
+  work.failed.setConstant(images.rows(), false);
+  tiles.arrays = system.arrays;
+  work.activation = images.cast<double>();
+  Matrix out;
+  for (std::size_t l = 0; l < depth; ++l) {
+    system.calibration.push_back(
+        calibrate_layer(system, l, work.activation.cast<float>(), options, known[l]));
+    tiles.add_layer(system, l, 1, options.threads);
+    const data::TileSpec& spec = system.arrays.layers[l].tiles.front().spec;
+    encode(work.activation, system.calibration[l].input_scale, spec.pulse.dac_bits, work.codes);
+    if (options.fit_gain && system.calibration[l].gain.size() == 0) fit_gain(l);
+    if (l + 1 == depth) break;
+    tiles.multiply(l, work, out);
+    apply_activation<double>(system.network.hidden, out);
+    work.activation.swap(out);
+  }
+}
+
+// Reads the same inputs on two states of the arrays, layer by layer.
+struct DriftReader {
+  const TileSystem& system;
+  DriftCompensation how;
+  TiledNetwork::Impl before, now;
+  TileWorkspace work;
+
+  // Factors of one tile's columns.
+  Eigen::RowVectorXd factors(std::size_t l, std::size_t t) {
+    Matrix was, is;
+    before.tile_value(l, t, work, was);
+    now.tile_value(l, t, work, is);
+    const auto ratio = [](double above, double below) {
+      return below > 0.0 && std::isfinite(above / below) && above > 0.0 ? above / below : 1.0;
+    };
+    if (how == DriftCompensation::global)
+      return Eigen::RowVectorXd::Constant(was.cols(), ratio(was.cwiseAbs().sum(), is.cwiseAbs().sum()));
+    Eigen::RowVectorXd out(was.cols());
+    for (Index j = 0; j < was.cols(); ++j) out[j] = ratio(was.col(j).dot(is.col(j)), is.col(j).squaredNorm());
+    return out;
+  }
+
+  LayerCalibration layer(std::size_t l) {
+    const MappedLayer& arrays = system.arrays.layers[l];
+    LayerCalibration out = system.calibration[l];
+    Matrix gain = Matrix::Ones(arrays.tile_rows(), arrays.col_bounds.back());
+    for (std::size_t t = 0; t < arrays.tiles.size(); ++t) {
+      const MappedTile& tile = arrays.tiles[t];
+      auto part = gain.row(static_cast<Index>(t) / arrays.tile_cols())
+                      .segment(tile.col_begin, tile.spec.cols);
+      part = factors(l, t);
+      if (out.gain.size() != 0) part.array() *= gain_of(out, arrays, t).array();
+    }
+    out.gain = gain;
+    return out;
+  }
+};
+
+TileSystem compensated(const TileSystem& system, const MappedNetwork& before, const MappedNetwork& now,
+                       const MatrixF& images, DriftCompensation how, std::uint64_t seed, int threads) {
+  TileSystem out = system;
+  if (how == DriftCompensation::none) return out;
+  check_calibration(system.network, images, system.model);
+  DriftReader reader{system, how, {}, {}, {}};
+  reader.before.arrays = before;
+  reader.now.arrays = now;
+  const std::size_t depth = system.network.depth();
+  TileWorkspace& work = reader.work;
+  for (auto* counter : {&work.inputs, &work.clipped_inputs, &work.charges, &work.clipped_charges})
+    counter->assign(depth, 0);
+  work.failed.setConstant(images.rows(), false);
+  work.activation = images.cast<double>();
+  Matrix y;
+  for (std::size_t l = 0; l < depth; ++l) {
+    reader.before.add_layer(system, l, seed, threads);
+    reader.now.add_layer(system, l, seed, threads);
+    encode(work.activation, system.calibration[l].input_scale,
+           system.arrays.layers[l].tiles.front().spec.pulse.dac_bits, work.codes);
+    out.calibration[l] = reader.layer(l);
+    if (l + 1 == depth) break;
+    reader.before.multiply(l, work, y);
+    apply_activation<double>(system.network.hidden, y);
+    work.activation.swap(y);
+  }
+  return out;
+}
+
+TileSystem make_tile_system(const Network& network, const data::TileSpec& tile,
+                            const MatrixF& calibration_images, ModelFactory model,
+                            const std::vector<LayerCalibration>& known, const CalibrationOptions& options) {
+  options.validate();
+  check_calibration(network, calibration_images, model);
+  if (known.size() != network.depth())
+    throw_out_of_range("known calibrations (count)", static_cast<double>(known.size()),
+                       "it must equal the layers of the network, " + std::to_string(network.depth()));
+  TileSystem system{network, map_network(network, tile), {}, std::move(model)};
+  for (std::size_t l = 0; l < known.size(); ++l) {
+    const MappedLayer& layer = system.arrays.layers[l];
+    const Matrix& gain = known[l].gain;
+    if (gain.size() != 0 && ((gain.rows() != 1 && gain.rows() != layer.tile_rows()) || gain.cols() != layer.col_bounds.back()))
+      throw Error(ErrorKind::usage, "the gains of layer " + std::to_string(l + 1) + " are " +
+                                        std::to_string(gain.rows()) + " x " + std::to_string(gain.cols()) +
+                                        "; the tiles need " + std::to_string(layer.tile_rows()) + " x " +
+                                        std::to_string(layer.col_bounds.back()));
+  }
+  TileCalibrator{system, options, {}, {}}.run(calibration_images, known);
+  return system;
 }
 
 TiledNetwork::~TiledNetwork() = default;

@@ -27,7 +27,9 @@ MappedTile map_block(const Matrix& weights, const data::TileSpec& spec) {
   return tile;
 }
 
-void check_tile(const data::TileSpec& tile) {
+}  // namespace
+
+void check_network_tile(const data::TileSpec& tile) {
   tile.validate();
   if (tile.weight_layout != data::WeightLayout::pair_columns)
     throw Error(ErrorKind::usage, "weight_layout = \"" + std::string(data::to_name(tile.weight_layout)) +
@@ -35,8 +37,6 @@ void check_tile(const data::TileSpec& tile) {
   if (!(tile.g_max_siemens > tile.g_min_siemens))
     throw_out_of_range("g_max_siemens", tile.g_max_siemens, "it must be larger than g_min_siemens");
 }
-
-}  // namespace
 
 std::vector<Index> split_evenly(Index count, Index most) {
   if (count < 1) throw_out_of_range("count", static_cast<double>(count), "allowed: at least 1");
@@ -66,7 +66,7 @@ std::uint32_t MappedNetwork::tiles() const {
 
 MappedNetwork map_network(const Network& network, const data::TileSpec& tile) {
   check_shapes(network);
-  check_tile(tile);
+  check_network_tile(tile);
   if (!network.all_finite())
     throw Error(ErrorKind::usage, "a weight or bias of the network is not finite; it has no conductance");
   MappedNetwork mapped;

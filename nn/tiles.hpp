@@ -42,6 +42,9 @@ struct MappedNetwork {
   std::uint32_t tiles() const;  ///< number of tiles of all layers
 };
 
+/// Throws a usage Error unless weights can be mapped to the tile: valid, layout pair-columns, g_max above g_min.
+void check_network_tile(const data::TileSpec& tile);
+
 /// Maps every layer: G+ = g_min + (g_max - g_min) max(w, 0) / w_max and G- with max(-w, 0), w_max the largest
 /// |w| of the tile. Biases stay digital. Errors: usage for an invalid tile, a layout other than pair-columns,
 /// or a network that is not finite.

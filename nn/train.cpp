@@ -11,30 +11,15 @@
 #include "core/error.hpp"
 #include "core/parallel.hpp"
 #include "core/random.hpp"
+#include "nn/bulk_random.hpp"
 
 namespace crosstile::nn {
 
 namespace {
 
-constexpr Index kSlices = 4;             // of a batch, for the passes
-constexpr Index kBlockWeights = 1 << 16;  // about this many weights per block, for gradients and updates
-constexpr std::uint32_t kShiftKey = 1;    // RandomKey::tile of the shifts; 0 is the order of the samples
-
-struct Block {
-  std::size_t layer;
-  Rows lines;
-};
-
-std::vector<Block> blocks_of(const Network& network) {
-  std::vector<Block> blocks;
-  for (std::size_t l = 0; l < network.depth(); ++l) {
-    const Index inputs = network.layers[l].weights.rows();
-    const Index lines = std::max<Index>(1, kBlockWeights / network.layers[l].weights.cols());
-    for (Index begin = 0; begin < inputs; begin += lines)
-      blocks.push_back({l, {begin, std::min(lines, inputs - begin)}});
-  }
-  return blocks;
-}
+constexpr Index kSlices = 4;            // of a batch, for inputs, activations and loss
+constexpr std::uint32_t kShiftKey = 1;  // RandomKey::tile of the shifts; 0 is the order of the samples
+constexpr std::uint32_t kSlopeKey = 2;  // RandomKey::tile of randomised slopes
 
 Network zeros_like(const Network& network) {
   Network zeros = network;
@@ -62,17 +47,25 @@ void check_state(const TrainState& state, const TrainOptions& options) {
   throw Error(ErrorKind::usage, "the training to be continued was started with other settings");
 }
 
-// One run of train(): buffers, and the two parallel phases a batch consists of.
+// Checks what does not follow from the network's shape, and gives every layer a memory.
+TrainState prepared(TrainState state) {
+  state.memory.resize(state.network.depth());
+  return state;
+}
+
+// One run of train(): buffers, layers, and the steps a batch consists of.
 class Trainer {
  public:
   Trainer(const TrainState& state, const data::LabelledImages& images, const TrainOptions& options)
-      : state_(state),
+      : state_(prepared(state)),
         images_(images),
         options_(options),
         work_(make_workspace(state.network, options.batch)),
-        gradient_(zeros_like(state.network)),
-        blocks_(blocks_of(state.network)),
-        labels_(static_cast<std::size_t>(options.batch)) {}
+        layers_(make_layers(state_, options)),
+        labels_(static_cast<std::size_t>(options.batch)),
+        slope_key_(bulk_key({options.seed, Stream::dropout, kSlopeKey})) {
+    if (state.network.hidden == Activation::randomised_relu) slopes_ = work_.delta;
+  }
 
   const TrainState& state() const { return state_; }
   const std::string& reason() const { return reason_; }
@@ -81,21 +74,32 @@ class Trainer {
 
  private:
   void load(Index row, Index sample);
-  LossSum pass(Index first, Index samples);
-  void update(Index samples, double learning_rate);
-  void update_block(const Block& block, Index samples, float learning_rate);
+  void activate(const Pass& pass, std::size_t layer, Index samples);
+  void draw_slopes(const Pass& pass, std::size_t layer, Index row);
+  LossSum forward_and_loss(const Pass& pass, Index first, Index samples);
+  void backward_and_update(const Pass& pass, Index samples);
   bool diverged(double mean_loss, Index step);
 
   TrainState state_;
   const data::LabelledImages& images_;
   const TrainOptions& options_;
   Workspace work_;
-  Network gradient_;
-  std::vector<Block> blocks_;
+  std::vector<std::unique_ptr<Layer>> layers_;
+  std::vector<MatrixF> slopes_;  // randomised_relu: of the hidden layers, as work_.delta
   std::vector<std::uint8_t> labels_;
   std::vector<Index> order_;
+  BulkKey slope_key_;
   std::string reason_;
 };
+
+template <typename Body>
+void for_slices(Index samples, int threads, const Body& body) {
+  parallel_for(kSlices, threads, [&](Index slice, int) {
+    const Index begin = slice * samples / kSlices;
+    const Rows rows{begin, (slice + 1) * samples / kSlices - begin};
+    if (rows.count > 0) body(slice, rows);
+  });
+}
 
 void Trainer::load(Index row, Index sample) {
   labels_[static_cast<std::size_t>(row)] = images_.labels[static_cast<std::size_t>(sample)];
@@ -113,18 +117,44 @@ void Trainer::load(Index row, Index sample) {
   shift_image(from, images_.height, images_.width, shift(u[0]), shift(u[1]), to);
 }
 
-// Phase one, over slices of the batch: inputs, forward, loss, backward.
-LossSum Trainer::pass(Index first, Index samples) {
+void Trainer::draw_slopes(const Pass& pass, std::size_t layer, Index row) {
+  const Index width = work_.delta[layer].cols();
+  std::vector<float> uniform(static_cast<std::size_t>(bulk_groups(width) * kBulkGroup));
+  bulk_uniforms(slope_key_, {pass.step, static_cast<std::uint32_t>(row), static_cast<std::uint32_t>(layer)},
+                0, bulk_groups(width), uniform.data());
+  constexpr auto kLow = static_cast<float>(kRandomisedSlopeLow);
+  constexpr auto kRange = static_cast<float>(kRandomisedSlopeHigh - kRandomisedSlopeLow);
+  const Eigen::Map<const RowVector<float>> drawn(uniform.data(), width);
+  const auto y = work_.activation[layer + 1].row(row).array();
+  slopes_[layer].row(row) =
+      (y < 0.0F).select(kLow + kRange * drawn.array(), RowVector<float>::Ones(width).array());
+}
+
+void Trainer::activate(const Pass& pass, std::size_t layer, Index samples) {
+  const Activation kind = state_.network.hidden;
+  for_slices(samples, pass.threads, [&](Index, Rows rows) {
+    auto y = work_.activation[layer + 1].middleRows(rows.begin, rows.count);
+    if (kind != Activation::randomised_relu) return apply_activation<float>(kind, y);
+    for (Index r = rows.begin; r < rows.begin + rows.count; ++r) draw_slopes(pass, layer, r);
+    y.array() *= slopes_[layer].middleRows(rows.begin, rows.count).array();
+  });
+}
+
+LossSum Trainer::forward_and_loss(const Pass& pass, Index first, Index samples) {
+  for_slices(samples, pass.threads, [&](Index, Rows rows) {
+    for (Index r = rows.begin; r < rows.begin + rows.count; ++r)
+      load(r, order_[static_cast<std::size_t>(first + r)]);
+  });
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    layers_[l]->forward(pass, work_.activation[l].topRows(samples), work_.activation[l + 1].topRows(samples));
+    if (l + 1 < layers_.size()) activate(pass, l, samples);
+  }
   std::array<LossSum, kSlices> sums{};
-  parallel_for(kSlices, options_.threads, [&](Index slice, int) {
-    const Index begin = slice * samples / kSlices;
-    const Rows rows{begin, (slice + 1) * samples / kSlices - begin};
-    if (rows.count == 0) return;
-    for (Index r = begin; r < begin + rows.count; ++r) load(r, order_[static_cast<std::size_t>(first + r)]);
-    forward(state_.network, work_, rows);
-    sums[static_cast<std::size_t>(slice)] =
-        softmax_cross_entropy(work_, std::span<const std::uint8_t>(labels_), rows);
-    backward(state_.network, work_, rows);
+  const std::span<const std::uint8_t> labels(labels_);
+  for_slices(samples, pass.threads, [&](Index slice, Rows rows) {
+    sums[static_cast<std::size_t>(slice)] = options_.loss == Loss::cross_entropy
+                                                ? softmax_cross_entropy(work_, labels, rows)
+                                                : squared_error(work_, labels, rows);
   });
   LossSum total;
   for (const LossSum& sum : sums) {
@@ -134,28 +164,22 @@ LossSum Trainer::pass(Index first, Index samples) {
   return total;
 }
 
-// Phase two, over blocks of the weights: gradient of the whole batch, momentum, step.
-void Trainer::update(Index samples, double learning_rate) {
-  parallel_for(static_cast<Index>(blocks_.size()), options_.threads, [&](Index b, int) {
-    update_block(blocks_[static_cast<std::size_t>(b)], samples, static_cast<float>(learning_rate));
-  });
-}
-
-void Trainer::update_block(const Block& block, Index samples, float learning_rate) {
-  const auto momentum = static_cast<float>(options_.momentum);
-  const auto decay = static_cast<float>(options_.weight_decay);
-  auto& layer = state_.network.layers[block.layer];
-  auto& velocity = state_.velocity.layers[block.layer];
-  auto& gradient = gradient_.layers[block.layer];
-  weight_gradient(work_, block.layer, samples, block.lines, gradient.weights);
-  auto w = layer.weights.middleRows(block.lines.begin, block.lines.count);
-  auto v = velocity.weights.middleRows(block.lines.begin, block.lines.count);
-  v = momentum * v + gradient.weights.middleRows(block.lines.begin, block.lines.count) + decay * w;
-  w -= learning_rate * v;
-  if (block.lines.begin > 0) return;
-  bias_gradient(work_, block.layer, samples, gradient.bias);
-  velocity.bias = momentum * velocity.bias + gradient.bias;
-  layer.bias -= learning_rate * velocity.bias;
+void Trainer::backward_and_update(const Pass& pass, Index samples) {
+  work_.delta.back().topRows(samples) *= 1.0F / static_cast<float>(samples);
+  for (std::size_t l = layers_.size() - 1; l > 0; --l) {
+    layers_[l]->backward(pass, work_.activation[l].topRows(samples), work_.delta[l].topRows(samples),
+                         work_.delta[l - 1].topRows(samples));
+    for_slices(samples, pass.threads, [&](Index, Rows rows) {
+      auto delta = work_.delta[l - 1].middleRows(rows.begin, rows.count);
+      if (state_.network.hidden == Activation::randomised_relu)
+        delta.array() *= slopes_[l - 1].middleRows(rows.begin, rows.count).array();
+      else
+        apply_activation_slope<float>(state_.network.hidden,
+                                      work_.activation[l].middleRows(rows.begin, rows.count), delta);
+    });
+  }
+  for (std::size_t l = 0; l < layers_.size(); ++l)
+    layers_[l]->update(pass, work_.activation[l].topRows(samples), work_.delta[l].topRows(samples));
 }
 
 bool Trainer::diverged(double mean_loss, Index step) {
@@ -181,9 +205,11 @@ bool Trainer::run_epoch(const Progress& progress) {
     report_progress(progress, done / static_cast<double>(options_.epochs), what);
     const Index first = step * options_.batch;
     const Index samples = std::min(options_.batch, count - first);
-    const LossSum sum = pass(first, samples);
+    const Pass pass{Pass::Purpose::training, static_cast<std::uint64_t>(state_.epochs_done * steps + step),
+                    done, learning_rate_at(options_, done), options_.threads};
+    const LossSum sum = forward_and_loss(pass, first, samples);
     if (diverged(sum.loss / static_cast<double>(samples), step)) return false;
-    update(samples, learning_rate_at(options_, done));
+    backward_and_update(pass, samples);
     total.loss += sum.loss;
     total.correct += sum.correct;
   }
@@ -200,6 +226,28 @@ bool Trainer::run_epoch(const Progress& progress) {
 
 }  // namespace
 
+std::vector<std::unique_ptr<Layer>> make_layers(TrainState& state, const TrainOptions& options) {
+  std::vector<std::unique_ptr<Layer>> layers;
+  state.memory.resize(state.network.depth());
+  for (std::size_t l = 0; l < state.network.depth(); ++l)
+    layers.push_back(kind_of(options, l, state.network.depth())
+                         .make({l, state.network.layers[l], state.velocity.layers[l], state.memory[l],
+                                options, options.seed}));
+  return layers;
+}
+
+const LayerKind& kind_of(const TrainOptions& options, std::size_t layer, std::size_t depth) {
+  static const LayerKindPtr digital = digital_kind();
+  const auto& kinds = options.kinds;
+  if (kinds.size() > 1 && kinds.size() != depth)
+    throw_out_of_range(
+        "kinds (count)", static_cast<double>(kinds.size()),
+        "allowed: 0 (all digital), 1 (all alike) or one a layer, here " + std::to_string(depth));
+  if (kinds.empty()) return *digital;
+  const LayerKindPtr& kind = kinds.size() == 1 ? kinds.front() : kinds[layer];
+  return kind ? *kind : *digital;
+}
+
 void TrainOptions::validate() const {
   const double huge = std::numeric_limits<float>::max();
   require_in_range("epochs", static_cast<double>(epochs), 1, 1e6);
@@ -212,6 +260,9 @@ void TrainOptions::validate() const {
   require_in_range("max_shift_pixels", max_shift_pixels, 0, 8);
   require_in_range("divergence_loss", divergence_loss, std::numeric_limits<double>::min(), huge);
   require_in_range("threads", threads, 0, 4096);
+  require_in_range("adam_beta1", adam_beta1, 0.0, 0.999999);
+  require_in_range("adam_beta2", adam_beta2, 0.0, 0.999999);
+  require_in_range("adam_epsilon", adam_epsilon, 1e-30, 1.0);
 }
 
 std::string TrainOptions::settings() const {
@@ -221,18 +272,28 @@ std::string TrainOptions::settings() const {
        << "\nmomentum = " << momentum << "\nweight_decay = " << weight_decay
        << "\nschedule = " << data::to_name(schedule) << "\nstep_epochs = " << step_epochs
        << "\nstep_factor = " << step_factor << "\nmax_shift_pixels = " << max_shift_pixels
-       << "\ndivergence_loss = " << divergence_loss << "\nseed = " << seed << "\n";
+       << "\ndivergence_loss = " << divergence_loss << "\nseed = " << seed
+       << "\nloss = " << data::to_name(loss) << "\noptimiser = " << data::to_name(optimiser) << "\n";
+  if (optimiser == Optimiser::adam)
+    text << "adam_beta1 = " << adam_beta1 << "\nadam_beta2 = " << adam_beta2
+         << "\nadam_epsilon = " << adam_epsilon << "\n";
+  for (std::size_t l = 0; l < kinds.size(); ++l) {
+    std::istringstream lines((kinds[l] ? kinds[l] : digital_kind())->settings());
+    for (std::string line; std::getline(lines, line);) text << "layer[" << l << "]." << line << "\n";
+  }
   return text.str();
 }
 
 double learning_rate_at(const TrainOptions& options, double epochs_done) {
   switch (options.schedule) {
-    case Schedule::constant: return options.learning_rate;
+    case Schedule::constant:
+      return options.learning_rate;
     case Schedule::step:
       return options.learning_rate *
              std::pow(options.step_factor,
                       std::floor(epochs_done / static_cast<double>(options.step_epochs)));
-    case Schedule::cosine: break;
+    case Schedule::cosine:
+      break;
   }
   const double share = std::min(1.0, epochs_done / static_cast<double>(options.epochs));
   return 0.5 * options.learning_rate * (1.0 + std::cos(std::numbers::pi * share));

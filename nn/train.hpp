@@ -1,7 +1,7 @@
-// Digital training: stochastic gradient descent with momentum and weight decay, learning-rate schedules,
-// shifted inputs. Results are the same bits for any number of threads and after a resume: batches are cut
-// into a fixed number of slices, every weight belongs to one block, and every random number is a function of
-// (seed, epoch, sample).
+// Training: batches, loss, schedules and checkpoints over layers that each know how to pass and how to
+// update themselves (nn/layer.hpp). Results are the same bits for any number of threads and after a resume:
+// sums run in the order of their index, every weight belongs to one block, and every random number is a
+// function of (seed, step, place).
 #pragma once
 
 #include <functional>
@@ -10,6 +10,7 @@
 
 #include "core/progress.hpp"
 #include "data/idx.hpp"
+#include "nn/layer.hpp"
 #include "nn/mlp.hpp"
 
 namespace crosstile::nn {
@@ -19,6 +20,12 @@ enum class Schedule {
   step,      ///< learning_rate * step_factor^floor(epoch / step_epochs)
   /// learning_rate (1 + cos(pi e / epochs)) / 2, e = epochs done, continuous [Loshchilov and Hutter, ICLR 2017]
   cosine
+};
+
+enum class Optimiser {
+  sgd,  ///< v = momentum v + gradient; w -= learning rate * v
+  /// Adam [Kingma and Ba, ICLR 2015] with both biases corrected; momentum is not used
+  adam
 };
 
 struct TrainOptions {
@@ -34,6 +41,13 @@ struct TrainOptions {
   double divergence_loss = 100.0;  ///< a batch with a larger mean loss ends the training as diverged
   std::uint64_t seed = 1;          ///< initial weights, order of samples, shifts
   int threads = 0;                 ///< 0: the number of processors; no influence on the result
+  Loss loss = Loss::cross_entropy;
+  Optimiser optimiser = Optimiser::sgd;
+  double adam_beta1 = 0.9;      ///< share of the mean gradient that is kept from step to step
+  double adam_beta2 = 0.999;    ///< the same of the mean squared gradient
+  double adam_epsilon = 1e-8;   ///< added to the root of the mean squared gradient
+  /// What the layers are made of: none (all digital), one (all alike), or one a layer.
+  std::vector<LayerKindPtr> kinds;
 
   /// Errors: usage naming the field, its value and the allowed range.
   void validate() const;
@@ -55,7 +69,8 @@ struct EpochReport {
 /// epochs_done.
 struct TrainState {
   Network network;
-  Network velocity;  ///< momentum, same shapes
+  Network velocity;  ///< momentum (sgd) or mean gradient (adam), same shapes; zero where momentum is 0
+  std::vector<LayerMemory> memory;   ///< one a layer (none before the first step): what else its kind keeps
   Index epochs_done = 0;
   std::string settings;              ///< TrainOptions::settings() of the run this belongs to
   std::vector<EpochReport> history;  ///< epochs_done entries
@@ -85,6 +100,12 @@ struct TrainHooks {
 TrainReport train(TrainState& state, const data::LabelledImages& images, const TrainOptions& options,
                   const TrainHooks& hooks = {});
 
+/// The kind of a layer. Errors: usage when options.kinds fits no network of `depth` layers.
+const LayerKind& kind_of(const TrainOptions& options, std::size_t layer, std::size_t depth);
+
+/// The layers at work on a state (which they refer to; it must not move). Errors: usage of a kind.
+std::vector<std::unique_ptr<Layer>> make_layers(TrainState& state, const TrainOptions& options);
+
 /// Throws a usage Error unless there are images, one label for each, pixels as the network's inputs and
 /// labels below its outputs.
 void check_images(const Network& network, const data::LabelledImages& images);
@@ -94,6 +115,12 @@ void shift_image(const float* from, Index height, Index width, Index down, Index
 
 }  // namespace crosstile::nn
 
+template <>
+struct crosstile::data::EnumNames<crosstile::nn::Optimiser> {
+  using Optimiser = crosstile::nn::Optimiser;
+  static constexpr std::array<EnumName<Optimiser>, 2> value{
+      {{Optimiser::sgd, "sgd"}, {Optimiser::adam, "adam"}}};
+};
 template <>
 struct crosstile::data::EnumNames<crosstile::nn::Schedule> {
   using Schedule = crosstile::nn::Schedule;

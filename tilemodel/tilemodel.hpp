@@ -10,3 +10,4 @@
 #include "tilemodel/model.hpp"
 #include "tilemodel/model_file.hpp"
 #include "tilemodel/row_wires.hpp"
+#include "tilemodel/self_check.hpp"

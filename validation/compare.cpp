@@ -13,7 +13,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point begin) {
+double seconds_from(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
@@ -48,7 +48,7 @@ class FastModel {
                            rows_of(codes, positions[d])});
         require_fit(arrays_.back().model, codes.cols());
       }
-      setup_seconds_ += seconds_since(begin);
+      setup_seconds_ += seconds_from(begin);
       ++draws_;
     }
   }
@@ -66,7 +66,7 @@ class FastModel {
   double time_once() {
     const Clock::time_point begin = Clock::now();
     for (const Array& array : arrays_) array.model.charge(array.codes, buffer_, workspace_);
-    return seconds_since(begin);
+    return seconds_from(begin);
   }
 
   double setup_seconds_per_draw() const { return setup_seconds_ / static_cast<double>(draws_); }

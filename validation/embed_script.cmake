@@ -1,5 +1,8 @@
-# Turns the parts of the report script into a C++ byte array: cmake -DPARTS=a.py;b.css;c.py -DOUTPUT=x.cpp -P embed_script.cmake
+# Turns the parts of the report script into a C++ byte array: cmake -DPARTS=a.py;b.css;c.py -DOUTPUT=x.cpp [-DFUNCTION=name] -P embed_script.cmake
 # A .css part becomes the Python text STYLE.
+if(NOT FUNCTION)
+  set(FUNCTION report_script)
+endif()
 set(script "")
 foreach(part ${PARTS})
   file(READ ${part} hex HEX)
@@ -15,9 +18,9 @@ string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," script "${script}")
 file(WRITE ${OUTPUT}.new
      "// Made from the report script by embed_script.cmake.\n"
      "#include \"validation/python_process.hpp\"\n\n"
-     "namespace crosstile::validation {\n\nnamespace {\n"
+     "namespace crosstile::validation {\n\nstd::string_view ${FUNCTION}();\n\nnamespace {\n"
      "constexpr unsigned char kScript[] = {\n${script}\n};\n}  // namespace\n\n"
-     "std::string_view report_script() {\n"
+     "std::string_view ${FUNCTION}() {\n"
      "  return {reinterpret_cast<const char*>(kScript), sizeof(kScript)};\n}\n\n"
      "}  // namespace crosstile::validation\n")
 file(RENAME ${OUTPUT}.new ${OUTPUT})

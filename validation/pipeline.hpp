@@ -13,10 +13,12 @@
 #include "data/config.hpp"
 #include "data/idx.hpp"
 #include "device/noise_statistics.hpp"
+#include "device/pcm.hpp"
 #include "nn/nn.hpp"
 #include "tilemodel/tilemodel.hpp"
 #include "validation/compare.hpp"
 #include "validation/pipeline_reference.hpp"
+#include "validation/train_config.hpp"
 
 namespace crosstile::validation {
 
@@ -39,7 +41,8 @@ struct EvaluationConfig {
   Index calibration_images = 500;
   std::vector<double> times_s{0.0, 3600.0, 86400.0, 31536000.0};  ///< after the first read
   Index draws = 3;
-  std::string device_model = "pcm-2019";
+  std::string device_model = "pcm-2019";  ///< published set or model file; empty: [device] was given
+  device::PcmModel device = device::pcm_default();  ///< what that is
 };
 
 /// Everything a run is made of. Keys, defaults and ranges: `crosstile config --template`,
@@ -51,6 +54,7 @@ struct PipelineConfig {
   DataFiles data;
   nn::NetworkSpec network;
   nn::TrainOptions training;
+  LayerKinds kinds;  ///< what training.kinds is made of
   circuit::DrawOptions draw;
   LayerOptions layer;  ///< [reference]: weights and inputs that are not drawn
   circuit::ReferenceOptions reference;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 #include <sstream>
 
@@ -124,13 +125,48 @@ void read_model(data::Config& config, PipelineConfig& run) {
   run.model.form = config.choice_of<tilemodel::Form>("model.form", run.model.form);
   run.model.segments = static_cast<int>(config.integer("model.segments", run.model.segments, 1, 16384));
   run.model.time_bins = static_cast<int>(config.integer("model.time_bins", run.model.time_bins, 1, 32768));
+  run.model.block_rows = static_cast<int>(
+      config.integer("model.block_rows", run.model.block_rows, 1, tilemodel::kMostBlockRows));
+  run.model.closure_bins = static_cast<int>(
+      config.integer("model.closure_bins", run.model.closure_bins, 1, tilemodel::kMostClosureBins));
+  run.model.references = static_cast<int>(
+      config.integer("model.references", run.model.references, 0, tilemodel::kMostReferences));
+  run.model.arithmetic = config.choice_of<tilemodel::Arithmetic>("model.arithmetic", run.model.arithmetic);
   run.model.row_wire_factor = config.boolean("model.row_wire_factor", run.model.row_wire_factor);
   run.fit_correction = config.boolean("model.correction", run.fit_correction);
   if (run.model.form == tilemodel::Form::effective && !run.tile.is_linear())
     config.mistake("model.form", "\"effective\" needs a linear drive (level or bipolar, ohmic cells)");
-  if ((run.model.form == tilemodel::Form::ladder || run.model.form == tilemodel::Form::binned) &&
-      run.tile.drive != data::Drive::gated)
-    config.mistake("model.form", "\"ladder\" and \"binned\" need drive = \"gated\"");
+  const bool wired =
+      run.model.form != tilemodel::Form::ideal && run.model.form != tilemodel::Form::effective;
+  if (wired && run.tile.drive != data::Drive::gated)
+    config.mistake("model.form", "\"" + std::string(data::to_name(run.model.form)) +
+                                     "\" needs drive = \"gated\"");
+  if (tilemodel::is_closure(run.model.form) && run.tile.pulse.sign != data::SignMode::two_phase)
+    config.mistake("model.form", "\"" + std::string(data::to_name(run.model.form)) +
+                                     "\" needs tile.pulse.sign = \"two-phase\"");
+}
+
+bool is_published(const std::string& model) {
+  const auto names = device::device_model_names();
+  return std::find(names.begin(), names.end(), model) != names.end();
+}
+
+// [device], or evaluation.device_model: a published set or a model file.
+void read_devices(data::Config& config, EvaluationConfig& evaluation) {
+  if (config.has("device")) {
+    if (config.has("evaluation.device_model"))
+      config.mistake("evaluation.device_model", "does not go with a table [device]; leave one of them out");
+    evaluation.device_model = config.text("evaluation.device_model", "");
+    evaluation.device = device::read_device_model(config, "device");
+    return;
+  }
+  evaluation.device_model = config.text("evaluation.device_model", evaluation.device_model);
+  try {
+    evaluation.device = device::find_device_model(evaluation.device_model);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::usage) throw;
+    config.mistake("evaluation.device_model", error.what());
+  }
 }
 
 void read_evaluation(data::Config& config, EvaluationConfig& evaluation, CompareConfig& compare) {
@@ -139,8 +175,7 @@ void read_evaluation(data::Config& config, EvaluationConfig& evaluation, Compare
       whole(config, "evaluation.calibration_images", evaluation.calibration_images, 1, 1'000'000);
   evaluation.times_s = config.numbers("evaluation.times_s", evaluation.times_s, 0.0, 1e10);
   evaluation.draws = whole(config, "evaluation.draws", evaluation.draws, 1, 10000);
-  evaluation.device_model =
-      config.choice("evaluation.device_model", evaluation.device_model, device::device_model_names());
+  read_devices(config, evaluation);
   compare.images = whole(config, "compare.images", compare.images, 4, 1'000'000);
   compare.held_out_share = config.number("compare.held_out_share", compare.held_out_share, 0.05, 0.95);
   compare.tile_row = whole(config, "compare.tile_row", compare.tile_row, -1, 10000);
@@ -210,8 +245,10 @@ void write_training(Toml& toml, const PipelineConfig& run) {
   toml.quoted("test_labels", run.data.test_labels.string());
   toml.table("network", "multi-layer perceptron");
   toml.line("layers", list(run.network.layers), "inputs, hidden widths, outputs");
-  toml.quoted("activation", std::string(data::to_name(run.network.hidden)), "relu, sigmoid, tanh");
-  toml.table("training", "digital: stochastic gradient descent on cross-entropy");
+  toml.quoted("activation", std::string(data::to_name(run.network.hidden)),
+              "relu, leaky_relu, randomised_relu, sigmoid, tanh");
+  toml.raw(network_lines(run.network, run.kinds));
+  toml.table("training", "stochastic gradient descent; layers that are not digital update themselves");
   toml.integer("epochs", run.training.epochs);
   toml.integer("batch", run.training.batch);
   toml.number("learning_rate", run.training.learning_rate);
@@ -221,6 +258,8 @@ void write_training(Toml& toml, const PipelineConfig& run) {
   toml.integer("step_epochs", run.training.step_epochs, "schedule step: every so many epochs ...");
   toml.number("step_factor", run.training.step_factor, "... the rate is multiplied by this");
   toml.integer("max_shift_pixels", run.training.max_shift_pixels, "images are moved by up to so many pixels");
+  toml.raw(training_lines(run.training));
+  toml.raw(kinds_to_toml(run.kinds));
 }
 
 void write_weights(Toml& toml, const circuit::DrawOptions& draw, const LayerOptions& layer) {
@@ -281,9 +320,13 @@ void write_reference(Toml& toml, const PipelineConfig& run) {
 void write_rest(Toml& toml, const PipelineConfig& run) {
   toml.table("model", "the fast tile model");
   toml.quoted("form", std::string(data::to_name(run.model.form)),
-              "ideal, effective (linear drives), ladder, binned (gated)");
+              "ideal, effective (linear drives), ladder, binned, closure, calibrated (gated)");
   toml.integer("segments", run.model.segments, "binned: row segments");
   toml.integer("time_bins", run.model.time_bins, "binned: bins of the pulse length");
+  toml.integer("block_rows", run.model.block_rows, "closure, calibrated: rows a block");
+  toml.integer("closure_bins", run.model.closure_bins, "closure, calibrated: bins of time");
+  toml.integer("references", run.model.references, "closure, calibrated: reference columns; 0: by clustering");
+  toml.quoted("arithmetic", std::string(data::to_name(run.model.arithmetic)), "auto, float32, float64");
   toml.flag("row_wire_factor", run.model.row_wire_factor, "drop along the row wire with columns grounded");
   toml.flag("correction", run.fit_correction, "least-squares correction fitted to the reference set");
   toml.table("noise", "read-noise study on generated traces");
@@ -294,7 +337,9 @@ void write_rest(Toml& toml, const PipelineConfig& run) {
                "training images that set DAC and ADC ranges");
   toml.line("times_s", list(run.evaluation.times_s), "after the first read, for drift and accumulated noise");
   toml.integer("draws", run.evaluation.draws, "independently programmed chips");
-  toml.quoted("device_model", run.evaluation.device_model);
+  if (is_published(run.evaluation.device_model))
+    toml.quoted("device_model", run.evaluation.device_model,
+                "a published set, or a file of `characterize`; or a table [device]");
   toml.table("compare", "fast model against full circuit on the trained first layer");
   toml.integer("images", run.compare.images);
   toml.number("held_out_share", run.compare.held_out_share, "compared; the others fit the baselines");
@@ -310,6 +355,8 @@ std::string to_toml(const PipelineConfig& run) {
   write_training(toml, run);
   write_reference(toml, run);
   write_rest(toml, run);
+  if (!is_published(run.evaluation.device_model))
+    toml.raw("\n" + device::device_model_to_toml(run.evaluation.device));
   return toml.str();
 }
 
@@ -323,6 +370,7 @@ PipelineConfig read_pipeline(data::Config& config) {
   run.tile = data::read_tile(config);
   read_data(config, run.data);
   read_network(config, run.network, run.training);
+  read_layer_kinds(config, run.network, run.training, run.kinds);
   read_reference(config, run);
   read_model(config, run);
   run.noise.devices = whole(config, "noise.devices", run.noise.devices, 2, 1'000'000);

@@ -40,6 +40,13 @@ class CommandTest(ProgramTest):
         for part in ("fit ", "held-out", "before correction", "after correction", "RMS (LSB)"):
             self.assertIn(part, table)
         self.succeed("fit", "ref.h5", "--out", "plain.h5", "--form", "ideal", "--no-correction")
+        chosen = self.succeed_json("fit", "ref.h5", "--out", "chosen.h5", "--target-error", "1000")
+        self.assertEqual((chosen["form"], chosen["target_met"], len(chosen["trials"]["rows"])), ("ideal", True, 1))
+        refused = self.run_program("fit", "ref.h5", "--out", "best.h5", "--target-error", "1e-9")
+        self.assertEqual(refused.returncode, 4)
+        self.assertIn("no form comes within 1e-09 LSB", refused.stderr)
+        self.assertEqual(self.succeed_json("info", "best.h5")["kind"], "tile-model")
+        self.assertIn("column_wire", self.succeed("fit", "ref.h5", "--out", "c.h5", "--form", "calibrated", "--block-rows", "8").stdout)
         compared = self.succeed_json("compare", "ref.h5", "--model", "model.h5", "--out", "comparison.h5")["comparison"]
         error = {one["key"]: one["bit_line"]["rms_lsb"] for one in compared["competitors"]}
         self.assertLess(error["fast"], error["one_gain"])

@@ -27,19 +27,19 @@ data::CellSpec law_of(data::CellLaw law, double v_h_volt = 0.1) {
   return cell;
 }
 
-struct Case {
+struct MosCase {
   data::CellSpec cell;
   data::SelectorSpec selector;
   double g_siemens, v_row_volt, v_column_volt, gate_volt;
 };
 
 /// Both laws, transistors from far below threshold to 2 V above it, conductances of 10 nS to 1 mS, voltages of both signs.
-std::vector<Case> random_cases(Index count) {
-  std::vector<Case> cases;
+std::vector<MosCase> random_mos_cases(Index count) {
+  std::vector<MosCase> cases;
   for (Index n = 0; n < count; ++n) {
     const auto u = random_uniform4({12, Stream::test, 0}, static_cast<std::uint64_t>(n), 0);
     const auto w = random_uniform4({12, Stream::test, 0}, static_cast<std::uint64_t>(n), 1);
-    Case c;
+    MosCase c;
     c.cell = law_of(n % 2 == 0 ? data::CellLaw::ohmic : data::CellLaw::sinh, 0.04 + 0.3 * u[0]);
     c.selector = transistor();
     c.selector.threshold_volt = 0.2 + 0.4 * u[1];
@@ -55,12 +55,12 @@ std::vector<Case> random_cases(Index count) {
   return cases;
 }
 
-device::CellBranch at(const Case& c, double row_step = 0.0, double column_step = 0.0) {
+device::CellBranch at(const MosCase& c, double row_step = 0.0, double column_step = 0.0) {
   return cell_branch(c.cell, c.selector, c.g_siemens, c.v_row_volt + row_step, c.v_column_volt + column_step, c.gate_volt);
 }
 
 /// The law as written in docs/theory.md, in long double, solved by bisection on the inner node.
-long double by_hand(const Case& c) {
+long double by_hand(const MosCase& c) {
   const long double phi = 1.380649e-23L / 1.602176634e-19L * c.selector.temperature_kelvin;
   const long double n = c.selector.slope_factor;
   const auto f = [&](long double v) {
@@ -87,7 +87,7 @@ long double by_hand(const Case& c) {
 }  // namespace
 
 TEST_CASE("A transistor cell carries the current that its law gives in extended precision", "[device][analytic]") {
-  for (const auto& c : random_cases(2000)) {
+  for (const auto& c : random_mos_cases(2000)) {
     const double expected = static_cast<double>(by_hand(c));
     CAPTURE(c.g_siemens, c.v_row_volt, c.v_column_volt, c.gate_volt);
     CHECK(std::abs(at(c).current_ampere - expected) <= 1e-12 * std::abs(expected));
@@ -123,7 +123,7 @@ TEST_CASE("A transistor saturates at beta (v_gs - v_t)^2 / 2n and falls by exp(-
 
 TEST_CASE("Source and drain of a transistor change places with the sign of its current", "[device][property]") {
   // A short-circuited device leaves the transistor alone between the two nodes.
-  for (auto c : random_cases(500)) {
+  for (auto c : random_mos_cases(500)) {
     c.cell.law = data::CellLaw::ohmic;
     c.g_siemens = 1e12;
     const double forward = at(c).current_ampere;
@@ -134,7 +134,7 @@ TEST_CASE("Source and drain of a transistor change places with the sign of its c
 
 TEST_CASE("The slopes of a transistor cell are those of its current", "[device][property]") {
   int unequal = 0;
-  for (const auto& c : random_cases(1000)) {
+  for (const auto& c : random_mos_cases(1000)) {
     const double h = 1e-5;
     const auto point = at(c);
     const double by_row = (at(c, h).current_ampere - at(c, -h).current_ampere) / (2.0 * h);
@@ -152,7 +152,7 @@ TEST_CASE("The slopes of a transistor cell are those of its current", "[device][
 }
 
 TEST_CASE("The current of a transistor cell rises with row and gate voltage and falls with the column's", "[device][property]") {
-  for (auto c : random_cases(500)) {
+  for (auto c : random_mos_cases(500)) {
     const double i = at(c).current_ampere;
     CHECK(at(c, 1e-4).current_ampere >= i);
     CHECK(at(c, 0.0, 1e-4).current_ampere <= i);
@@ -180,7 +180,7 @@ TEST_CASE("Transistor cells stay finite and consistent at absurd voltages", "[de
       for (const double gate : {1e-9, 0.4, 1.0, 50.0, 1e4})
         for (const double g : {1e-12, 25e-6, 10.0}) {
           CAPTURE(v, gate, g);
-          const Case c{law_of(law, 0.05), transistor(), g, v, 0.0, gate};
+          const MosCase c{law_of(law, 0.05), transistor(), g, v, 0.0, gate};
           const auto point = at(c);
           REQUIRE(std::isfinite(point.current_ampere));
           CHECK(std::isfinite(point.by_row_siemens));
@@ -193,7 +193,7 @@ TEST_CASE("Transistor cells stay finite and consistent at absurd voltages", "[de
 }
 
 TEST_CASE("cell_point is the branch against the virtual ground with the gate on", "[device][identity]") {
-  for (const auto& c : random_cases(100)) {
+  for (const auto& c : random_mos_cases(100)) {
     const auto point = cell_point(c.cell, c.selector, c.g_siemens, c.v_row_volt);
     const auto branch = cell_branch(c.cell, c.selector, c.g_siemens, c.v_row_volt, 0.0, c.selector.gate_on_volt);
     CHECK(point.current_ampere == branch.current_ampere);
@@ -203,7 +203,7 @@ TEST_CASE("cell_point is the branch against the virtual ground with the gate on"
 
 TEST_CASE("Many cells at once are the cells one by one", "[device][kernel]") {
   // Rows of awkward lengths, every law and selector; open cells, equal nodes, reverse currents, voltages beyond exp's range in between.
-  const auto cases = random_cases(1000);
+  const auto cases = random_mos_cases(1000);
   std::uint64_t number = 0;
   for (const auto law : {data::CellLaw::ohmic, data::CellLaw::sinh})
     for (const int selector_kind : {0, 1, 2})
@@ -214,7 +214,7 @@ TEST_CASE("Many cells at once are the cells one by one", "[device][kernel]") {
           const CellModel model(law_of(law, 0.05), selector);
           std::vector<double> g(length), v_row(length), v_column(length), current(length, -1.0), by_row(length, -1.0), by_column(length, -1.0);
           for (std::size_t k = 0; k < length; ++k) {
-            const Case& c = cases[(++number) % cases.size()];
+            const MosCase& c = cases[(++number) % cases.size()];
             g[k] = k % 7 == 3 ? 0.0 : c.g_siemens;
             v_row[k] = k % 11 == 9 ? 25.0 : c.v_row_volt;
             v_column[k] = k % 5 == 4 ? v_row[k] : c.v_column_volt;

@@ -33,11 +33,11 @@ ReadNoiseStudyOptions small_study() {
   return options;
 }
 
-struct ScratchFolder {
+struct StudyFolder {
   std::filesystem::path path =
       std::filesystem::temp_directory_path() / ("crosstile_device_" + std::to_string(::getpid()));
-  ScratchFolder() { std::filesystem::create_directories(path); }
-  ~ScratchFolder() { std::filesystem::remove_all(path); }
+  StudyFolder() { std::filesystem::create_directories(path); }
+  ~StudyFolder() { std::filesystem::remove_all(path); }
 };
 
 }  // namespace
@@ -210,7 +210,7 @@ TEST_CASE("The read-noise study reports rising progress and stops when asked", "
 }
 
 TEST_CASE("A read-noise study survives its file", "[device][property]") {
-  const ScratchFolder scratch;
+  const StudyFolder scratch;
   const auto path = scratch.path / "study.h5";
   auto options = small_study();
   options.devices = 20;
@@ -257,7 +257,7 @@ TEST_CASE("Noise statistics refuse bad input by name", "[device][error]") {
 }
 
 TEST_CASE("A missing file, another kind of file and inconsistent arrays are refused as studies", "[device][error]") {
-  const ScratchFolder scratch;
+  const StudyFolder scratch;
   const auto kind_of_failure = [](const std::filesystem::path& path) {
     try {
       read_read_noise_study(path);

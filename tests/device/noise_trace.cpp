@@ -12,7 +12,7 @@ using namespace crosstile::device;
 
 namespace {
 
-NoiseSpectrum single(double tau_s, double variance = 1.0) {
+NoiseSpectrum single_lorentzian(double tau_s, double variance = 1.0) {
   return {{{1.0 / (2.0 * std::numbers::pi * tau_s), variance}}, 0.0};
 }
 
@@ -38,7 +38,7 @@ TraceKey device_key(Index device, std::uint64_t event = 0) { return {21, 3, stat
 
 TEST_CASE("One exact step has the joint statistics of an Ornstein-Uhlenbeck process", "[device][statistics][analytic]") {
   const double tau = 1e-7;
-  const auto spectrum = single(tau, 4.0);
+  const auto spectrum = single_lorentzian(tau, 4.0);
   for (const double x : {0.05, 0.7, 3.0, 12.0}) {
     INFO("T / tau = " << x);
     const NoiseStep step(spectrum, x * tau);
@@ -62,7 +62,7 @@ TEST_CASE("One exact step has the joint statistics of an Ornstein-Uhlenbeck proc
 
 TEST_CASE("Averaging short steps gives the same variance as one long step", "[device][statistics]") {
   const double tau = 1e-7, window = 2e-7;
-  const auto spectrum = single(tau);
+  const auto spectrum = single_lorentzian(tau);
   Product squares;
   for (Index device = 0; device < 4000; ++device) {
     const Vector averages = noise_trace(spectrum, window / 40.0, 40, device_key(device)).average;
@@ -139,7 +139,7 @@ TEST_CASE("A trace depends on its key alone", "[device][property]") {
 }
 
 TEST_CASE("Different devices and different events of a device are independent", "[device][statistics]") {
-  const auto spectrum = single(1e-6);
+  const auto spectrum = single_lorentzian(1e-6);
   Product neighbours, events;
   for (Index device = 0; device < 20000; ++device) {
     const double here = NoiseTraceSampler(spectrum, device_key(device)).value();
@@ -162,5 +162,5 @@ TEST_CASE("Traces refuse bad input by name", "[device][error]") {
   CHECK_THROWS_WITH(noise_trace(spectrum, 1e-9, -1, {}), Catch::Contains("count"));
   CHECK_THROWS_WITH(window_averages(Vector::Zero(3), 0), Catch::Contains("steps_per_window"));
   NoiseTraceSampler sampler(spectrum, {});
-  CHECK_THROWS_WITH(sampler.advance(NoiseStep(single(1e-6), 1e-9)), Catch::Contains("different spectra"));
+  CHECK_THROWS_WITH(sampler.advance(NoiseStep(single_lorentzian(1e-6), 1e-9)), Catch::Contains("different spectra"));
 }

@@ -44,9 +44,9 @@ struct Problem {
 }  // namespace
 
 TEST_CASE("Gradients equal central differences for every activation", "[nn][analytic]") {
-  for (const Activation hidden : {Activation::relu, Activation::sigmoid, Activation::tanh}) {
-    CAPTURE(data::to_name(hidden));
-    Problem problem(hidden);
+  for (const auto& entry : data::EnumNames<Activation>::value) {
+    CAPTURE(entry.name);
+    Problem problem(entry.value);
     problem.loss();
     backward(problem.network, problem.work, {0, problem.samples});
     BasicNetwork<double> gradient = problem.network;
@@ -70,6 +70,27 @@ TEST_CASE("Gradients equal central differences for every activation", "[nn][anal
               Approx(gradient.layers[l].bias.data()[k]).margin(1e-9));
     }
     CHECK(largest > 0.01);
+  }
+}
+
+TEST_CASE("The slope of the squared error is the central difference", "[nn][analytic]") {
+  Problem problem(Activation::tanh);
+  const auto loss = [&] {
+    forward(problem.network, problem.work, {0, problem.samples});
+    return squared_error<double>(problem.work, problem.labels, {0, problem.samples}).loss;
+  };
+  loss();
+  const RowMatrix<double> delta = problem.work.delta.back();
+  for (Index j = 0; j < 3; ++j) {
+    // By the bias of output j, summed over samples; exact for a quadratic up to rounding.
+    double& bias = problem.network.layers.back().bias(0, j);
+    const double kept = bias, h = 1e-4;
+    bias = kept + h;
+    const double up = loss();
+    bias = kept - h;
+    const double down = loss();
+    bias = kept;
+    CHECK((up - down) / (2.0 * h) == Approx(delta.col(j).sum()).epsilon(1e-9));
   }
 }
 
@@ -111,6 +132,14 @@ TEST_CASE("Activations have their known values and keep NaN visible", "[nn][kat]
   apply_activation<double>(Activation::tanh, z);
   CHECK(z(0, 1) == Approx(std::tanh(0.5)).epsilon(1e-14));
   CHECK(std::isnan(z(0, 2)));
+  z = y;
+  apply_activation<double>(Activation::leaky_relu, z);
+  CHECK(z(0, 0) == Approx(-0.02).epsilon(1e-14));
+  CHECK(z(0, 1) == 0.5);
+  CHECK(std::isnan(z(0, 2)));
+  z = y;
+  apply_activation<double>(Activation::randomised_relu, z);
+  CHECK(z(0, 0) == Approx(-2.0 * 11.0 / 48.0).epsilon(1e-14));
 }
 
 TEST_CASE("Initial weights have the spread of He or Glorot and depend on the seed alone",
@@ -128,6 +157,19 @@ TEST_CASE("Initial weights have the spread of He or Glorot and depend on the see
     CHECK(network.layers[0].weights == make_network<double>({{300, 200, 5}, hidden}, 7).layers[0].weights);
     CHECK(network.layers[0].weights != make_network<double>({{300, 200, 5}, hidden}, 8).layers[0].weights);
   }
+}
+
+TEST_CASE("The uniform start fills +-1 / sqrt(inputs), biases too", "[nn][statistics]") {
+  NetworkSpec spec{{400, 100, 5}, Activation::relu};
+  spec.initial = Initial::uniform;
+  const auto network = make_network<double>(spec, 7);
+  const auto& layer = network.layers[0];
+  CHECK(layer.weights.cwiseAbs().maxCoeff() <= 0.05);
+  CHECK(layer.bias.cwiseAbs().maxCoeff() <= 0.05);
+  CHECK(layer.bias.cwiseAbs().maxCoeff() > 0.04);
+  // Variance bound^2 / 3; that of a squared uniform is 4/45 bound^4.
+  const double count = 40000.0, expected = 0.05 * 0.05 / 3.0;
+  CHECK(std::abs(layer.weights.squaredNorm() / count - expected) < 5.0 * 0.05 * 0.05 * std::sqrt(4.0 / 45.0 / count));
 }
 
 TEST_CASE("Logits that are not finite have no class", "[nn][property]") {

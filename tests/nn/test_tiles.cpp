@@ -11,7 +11,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-data::TileSpec small_tile(Index rows, Index cols) {
+data::TileSpec tile_of_size(Index rows, Index cols) {
   data::TileSpec tile;
   tile.rows = rows;
   tile.cols = cols;
@@ -32,7 +32,7 @@ TEST_CASE("Every weight lies on exactly one tile and comes back from its conduct
   const Network network = make_network<float>({{37, 23, 5}, Activation::relu}, 9);
   for (const auto& [rows, cols] : {std::pair<Index, Index>{10, 8}, {37, 23}, {512, 512}, {1, 1}, {36, 22}}) {
     CAPTURE(rows, cols);
-    const data::TileSpec spec = small_tile(rows, cols);
+    const data::TileSpec spec = tile_of_size(rows, cols);
     const MappedNetwork mapped = map_network(network, spec);
     std::uint32_t next = 0;
     for (std::size_t l = 0; l < network.depth(); ++l) {
@@ -59,7 +59,7 @@ TEST_CASE("Every weight lies on exactly one tile and comes back from its conduct
 
 TEST_CASE("The largest weight of a tile sits at g_max and the idle cell at g_min", "[nn][property]") {
   const Network network = make_network<float>({{30, 20}, Activation::relu}, 2);
-  const data::TileSpec spec = small_tile(16, 9);
+  const data::TileSpec spec = tile_of_size(16, 9);
   const MappedNetwork mapped = map_network(network, spec);
   for (const MappedTile& tile : mapped.layers[0].tiles) {
     const double top = std::max(tile.g_plus_siemens.maxCoeff(), tile.g_minus_siemens.maxCoeff());
@@ -76,7 +76,7 @@ TEST_CASE("The largest weight of a tile sits at g_max and the idle cell at g_min
 TEST_CASE("A tile of zero weights is at g_min and holds zeros", "[nn][property]") {
   Network network = make_network<float>({{8, 4}, Activation::relu}, 2);
   network.layers[0].weights.topRows(4).setZero();
-  const MappedNetwork mapped = map_network(network, small_tile(4, 4));
+  const MappedNetwork mapped = map_network(network, tile_of_size(4, 4));
   const MappedTile& zero = mapped.layers[0].tile(0, 0);
   CHECK((zero.g_plus_siemens.array() == zero.spec.g_min_siemens).all());
   CHECK(weights_of(zero).isZero(0.0));
@@ -85,19 +85,19 @@ TEST_CASE("A tile of zero weights is at g_min and holds zeros", "[nn][property]"
 
 TEST_CASE("What cannot be mapped is refused by name", "[nn][error]") {
   Network network = make_network<float>({{8, 4}, Activation::relu}, 2);
-  data::TileSpec spec = small_tile(8, 4);
+  data::TileSpec spec = tile_of_size(8, 4);
   spec.weight_layout = data::WeightLayout::single;
   CHECK_THROWS_WITH(map_network(network, spec), Contains("weight_layout") && Contains("single"));
-  spec = small_tile(8, 4);
+  spec = tile_of_size(8, 4);
   spec.g_min_siemens = spec.g_max_siemens;
   CHECK_THROWS_WITH(map_network(network, spec), Contains("g_max_siemens"));
-  spec = small_tile(0, 4);
+  spec = tile_of_size(0, 4);
   CHECK_THROWS_WITH(map_network(network, spec), Contains("rows"));
   CHECK_THROWS_WITH(split_evenly(0, 4), Contains("count"));
   CHECK_THROWS_WITH(split_evenly(4, 0), Contains("most"));
-  const MappedNetwork mapped = map_network(network, small_tile(8, 4));
+  const MappedNetwork mapped = map_network(network, tile_of_size(8, 4));
   CHECK_THROWS_WITH(mapped.layers[0].tile(1, 0), Contains("tile_row"));
   CHECK_THROWS_WITH(mapped.layers[0].tile(0, -1), Contains("tile_col"));
   network.layers[0].weights(0, 0) = std::numeric_limits<float>::infinity();
-  CHECK_THROWS_WITH(map_network(network, small_tile(8, 4)), Contains("not finite"));
+  CHECK_THROWS_WITH(map_network(network, tile_of_size(8, 4)), Contains("not finite"));
 }

@@ -319,3 +319,26 @@ TEST_CASE("what the closure cannot model is refused with the field and the allow
   spec = closure(Arithmetic::float32, 8, 1, -1);
   CHECK_THROWS_WITH(TileModel(spec, tile, g), Catch::Contains("references"));
 }
+
+TEST_CASE("a closure outside its validity says so, and what it says is its error", "[property]") {
+  const Matrix g = pair_conductances(256, 24);
+  const IntMatrix codes = activations(12, 256);
+  const ModelSpec spec = closure(Arithmetic::float32);
+  CHECK(tilemodel::warnings(spec, tall_tile(256, 24, 0.15), g, codes).empty());
+  const data::TileSpec far = tall_tile(256, 24, 100.0);
+  const auto list = tilemodel::warnings(spec, far, g, codes);
+  REQUIRE(list.size() == 1);
+  CHECK_THAT(list[0], Catch::Contains("closure") && Catch::Contains("12 vectors") && Catch::Contains("r_col 100 ohm"));
+  const Matrix exact = charge_of(ModelSpec{}, far, g, codes), error = charge_of(spec, far, g, codes) - exact;
+  const double rms = std::sqrt(error.squaredNorm() / static_cast<double>(error.size()));
+  CHECK(tilemodel::distance_to_ladder(spec, far, g, codes) == Approx(255.0 * rms / exact.cwiseAbs().maxCoeff()).epsilon(1e-6));
+  CHECK(tilemodel::distance_to_ladder(ModelSpec{}, far, g, codes) == 0.0);
+  // Unlike columns forced into one reference.
+  Matrix half = Matrix::Constant(256, 24, 0.1e-6);
+  half.leftCols(12).setConstant(25e-6);
+  CHECK(tilemodel::warnings(closure(Arithmetic::float32, 32, 1, 1), tall_tile(256, 24, 1.0), half, codes).size() == 1);
+  CHECK(tilemodel::warnings(closure(Arithmetic::float32, 32, 1, 0), tall_tile(256, 24, 1.0), half, codes).empty());
+  data::TileSpec level = tall_tile(256, 24, 1.0);
+  level.drive = data::Drive::level;
+  CHECK_THROWS_WITH(tilemodel::distance_to_ladder(ModelSpec{}, level, g, codes), Catch::Contains("gated"));
+}
