@@ -60,7 +60,8 @@ void add_errors(Report& report, const std::string& which, const Inputs& in, cons
     report.add(Figure{.name = name("best linear map over closure L = 32"),
                       .goal = at_least(goals.below_linear),
                       .reached = times(fitted.linear.rms_lsb / closure.rms_lsb)});
-  add_error(report, name("closure L = 64"), 0.0, error_of(charges_of(closure_spec(64, 1), in), exact));
+  for (const int block_rows : {64, 16, 8})
+    add_error(report, name(fmt::format("closure L = {}", block_rows)), 0.0, error_of(charges_of(closure_spec(block_rows, 1), in), exact));
   add_error(report, name("closure L = 32, T' = 2"), goals.two_bins, error_of(charges_of(closure_spec(32, 2), in), exact));
   add_error(report, name("closure L = 32, T' = 4"), 0.0, error_of(charges_of(closure_spec(32, 4), in), exact));
 }
