@@ -307,7 +307,8 @@ std::string TileKind::settings() const {
   std::ostringstream text;
   text.precision(17);
   const TileLayerOptions& o = options_;
-  text << "kind = tile\n" << data::tile_to_toml(o.tile) << "model.form = " << data::to_name(o.model.form) << "\nmodel.block_rows = " << o.model.block_rows
+  text << "kind = tile\n" << data::tile_to_toml(o.tile)
+       << "model.form = " << data::to_name(o.model.form) << "\nmodel.block_rows = " << o.model.block_rows
        << "\nmodel.closure_bins = " << o.model.closure_bins << "\nmodel.references = " << o.model.references
        << "\nmodel.segments = " << o.model.segments << "\nmodel.time_bins = " << o.model.time_bins
        << "\nmodel.arithmetic = " << data::to_name(o.model.arithmetic)

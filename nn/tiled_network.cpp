@@ -432,7 +432,9 @@ TileSystem make_tile_system(const Network& network, const data::TileSpec& tile,
   for (std::size_t l = 0; l < known.size(); ++l) {
     const MappedLayer& layer = system.arrays.layers[l];
     const Matrix& gain = known[l].gain;
-    if (gain.size() != 0 && ((gain.rows() != 1 && gain.rows() != layer.tile_rows()) || gain.cols() != layer.col_bounds.back()))
+    const bool fits = (gain.rows() == 1 || gain.rows() == layer.tile_rows()) &&
+                      gain.cols() == layer.col_bounds.back();
+    if (gain.size() != 0 && !fits)
       throw Error(ErrorKind::usage, "the gains of layer " + std::to_string(l + 1) + " are " +
                                         std::to_string(gain.rows()) + " x " + std::to_string(gain.cols()) +
                                         "; the tiles need " + std::to_string(layer.tile_rows()) + " x " +

@@ -17,8 +17,8 @@ constexpr int kLongestRankTable = 65536;
 using SlotMask = std::array<int, kernels::kGroupChains>;
 
 // By the number of intervals in which a row is on: all ones for these.
-constexpr std::array<SlotMask, kernels::kGroupEnds> on_masks() {
-  std::array<SlotMask, kernels::kGroupEnds> masks{};
+constexpr std::array<SlotMask, kernels::kMostGroupEnds> on_masks() {
+  std::array<SlotMask, kernels::kMostGroupEnds> masks{};
   for (std::size_t on = 0; on < masks.size(); ++on)
     for (std::size_t c = 0; c < masks[on].size(); ++c) masks[on][c] = c < on ? -1 : 0;
   return masks;
@@ -108,36 +108,44 @@ void LadderFast::rank_ends(const double* lengths, Scratch& scratch) const {
 // Sorts the active rows into steady and ending ones, and keeps those that conduct beyond the group. Without branches
 // on what a row does: that is random.
 kernels::LadderGroup LadderFast::next_group(int first_end, Scratch& scratch) const {
-  const int ends = std::min(kernels::kGroupEnds, static_cast<int>(scratch.ends.size()) - first_end);
+  const int ends = std::min(table_->group_ends, static_cast<int>(scratch.ends.size()) - first_end);
   const int width = table_->panel_cols, count = scratch.active_count;
   Scratch::Active* const active = scratch.active.data();
   kernels::SteadyRung* steady = scratch.steady.data();
   kernels::EndingRung* ending = scratch.ending.data();
-  active[count].position = static_cast<int>(rows_) - 1;
   int before = 0, left = 0;
+  int last_steady = count > 0 ? active[0].position : 0, last_any = last_steady;
+  const auto wire_from = [this](int from, int to) { return static_cast<float>(wire_.cell_ohm * (to - from)); };
   for (int k = 0; k < count; ++k) {
     const Scratch::Active row = active[k];
-    const auto after_ohm = static_cast<float>(wire_.cell_ohm * (active[k + 1].position - row.position) +
-                                              (k + 1 == count ? wire_.end_ohm : 0.0));
     const int on = row.rank - first_end + 1;
-    const int ends_here = on < ends ? 1 : 0;
-    *steady = {row.position * width, after_ohm};
+    const bool ends_here = on < ends;
+    const float steady_ohm = wire_from(last_steady, row.position), any_ohm = wire_from(last_any, row.position);
+    *steady = {row.position * width, steady_ohm, any_ohm};
     ending->before = before;
     ending->on = on;
     ending->row = row.position * width;
-    ending->after_ohm = after_ohm;
-    steady += 1 - ends_here;
-    ending += ends_here;
-    before = (before + 1) & (ends_here - 1);
+    ending->steady_ohm = steady_ohm;
+    ending->any_ohm = any_ohm;
+    steady += ends_here ? 0 : 1;
+    ending += ends_here ? 1 : 0;
+    before = ends_here ? 0 : before + 1;
+    last_steady = ends_here ? last_steady : row.position;
+    last_any = row.position;
     active[left] = row;
     left += on > ends ? 1 : 0;
   }
   scratch.active_count = left;
+  const auto to_ground = [this](int from) {
+    return static_cast<float>(wire_.cell_ohm * static_cast<double>(rows_ - 1 - from) + wire_.end_ohm);
+  };
   kernels::LadderGroup group{ends,
                              static_cast<int>(steady - scratch.steady.data()),
                              static_cast<int>(ending - scratch.ending.data()),
                              scratch.steady.data(),
                              scratch.ending.data(),
+                             to_ground(last_steady),
+                             to_ground(last_any),
                              {}};
   for (int e = 0; e < group.ending; ++e) {
     kernels::EndingRung& rung = scratch.ending[static_cast<std::size_t>(e)];
@@ -158,7 +166,7 @@ void LadderFast::charge(const double* lengths, double* out, Scratch& scratch) co
   float* charge = scratch.out.reserve(padded);
   std::fill_n(charge, padded, 0.0f);
   float* own = scratch.kernel.reserve(table_->scratch(rows_));
-  for (int first = 0; first < static_cast<int>(scratch.ends.size()); first += kernels::kGroupEnds) {
+  for (int first = 0; first < static_cast<int>(scratch.ends.size()); first += table_->group_ends) {
     const kernels::LadderGroup group = next_group(first, scratch);
     table_->charge(group, {static_cast<int>(panels_), static_cast<long>(rows_ * table_->panel_cols), g_.data(),
                            own, charge});

@@ -9,6 +9,7 @@ namespace {
 
 constexpr int kLanes = 16;
 constexpr int kPieces = 4;
+constexpr int kGroupEnds = 10;
 using V = __m512;
 
 inline V all(float value) {
@@ -24,7 +25,7 @@ inline V reciprocal(V v) {
 }  // namespace
 
 const LadderTable& ladder_table_avx512() {
-  static constexpr LadderTable table{"avx512", kLanes, kPanelCols, ladder_charge};
+  static constexpr LadderTable table{"avx512", kLanes, kPanelCols, kGroupEnds, ladder_charge};
   return table;
 }
 

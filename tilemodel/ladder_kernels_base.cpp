@@ -6,6 +6,7 @@ namespace {
 
 constexpr int kLanes = 8;
 constexpr int kPieces = 3;
+constexpr int kGroupEnds = 8;  // seven pairs of D and y leave room in sixteen registers
 typedef float V __attribute__((vector_size(kLanes * 4)));
 
 inline V all(float value) {
@@ -20,7 +21,7 @@ inline V reciprocal(V v) {
 }  // namespace
 
 const LadderTable& ladder_table_base() {
-  static constexpr LadderTable table{"base", kLanes, kPanelCols, ladder_charge};
+  static constexpr LadderTable table{"base", kLanes, kPanelCols, kGroupEnds, ladder_charge};
   return table;
 }
 

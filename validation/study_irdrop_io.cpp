@@ -134,7 +134,8 @@ Table confirmation_table(const IrDropOutcome& outcome) {
   Table table;
   table.title = "End points through the full circuit";
   table.section = "accuracy";
-  table.columns = {"wire (ohm/cell)", "weights", "images", "circuit (%)", "ladder (%)", "same class", "largest difference of a logit"};
+  table.columns = {"wire (ohm/cell)", "weights",    "images", "circuit (%)",
+                   "ladder (%)",      "same class", "largest difference of a logit"};
   for (const IrDropConfirmation& c : outcome.confirmations)
     table.rows.push_back({c.r_col_ohm, c.method, static_cast<double>(c.images), 100.0 * c.circuit_accuracy,
                           100.0 * c.ladder_accuracy, static_cast<double>(c.same_class), c.largest_difference});

@@ -138,7 +138,8 @@ TEST_CASE("column scales and input ranges learn by their gradients", "[analytic]
   options.learn_input_range = true;
   options.input_range_decay = 0.0;
   const LayerKindPtr kind = hardware_aware_kind(options);
-  const MatrixF x = random_normal_matrix({13, Stream::test, 1}, 8, 30).cast<float>();
+  MatrixF x = random_normal_matrix({13, Stream::test, 1}, 8, 30).cast<float>();
+  x = ((x.array().abs() - 1.0F).abs() < 0.01F).select(0.9F, x);  // none at the range, where there is a kink
   const MatrixF pull = random_normal_matrix({13, Stream::test, 2}, 8, 12).cast<float>();
   one.memory.matrix("input_range", 1, 1).setConstant(1.0F);
   one.memory.matrix("column_scale", 1, 12).setConstant(1.5F);
@@ -149,12 +150,14 @@ TEST_CASE("column scales and input ranges learn by their gradients", "[analytic]
   };
   const auto numeric = [&](float& value) {
     const float was = value;
-    value = was + 0.01F;
+    // Float32 outputs leave some 1e-3 of the difference.
+    constexpr float kStep = 0.0009765625F;
+    value = was + kStep;
     const double up = loss();
-    value = was - 0.01F;
+    value = was - kStep;
     const double down = loss();
     value = was;
-    return (up - down) / 0.02;
+    return (up - down) / (2.0 * static_cast<double>(kStep));
   };
   MatrixF& range = one.memory.matrix("input_range", 1, 1);
   MatrixF& scale = one.memory.matrix("column_scale", 1, 12);
@@ -165,8 +168,8 @@ TEST_CASE("column scales and input ranges learn by their gradients", "[analytic]
   layer->forward(training_pass(0, rate), x, y);
   layer->backward(training_pass(0, rate), x, pull, back);
   layer->update(training_pass(0, rate), x, pull);
-  CHECK(static_cast<double>(range(0, 0)) == Approx(1.0 - rate * by_range).margin(1e-3 * rate * std::abs(by_range) + 1e-6));
-  CHECK(static_cast<double>(scale(0, 5)) == Approx(1.5 - rate * by_scale).margin(1e-3 * rate * std::abs(by_scale) + 1e-6));
+  CHECK(static_cast<double>(range(0, 0)) == Approx(1.0 - rate * by_range).margin(1e-2 * rate * std::abs(by_range)));
+  CHECK(static_cast<double>(scale(0, 5)) == Approx(1.5 - rate * by_scale).margin(1e-2 * rate * std::abs(by_scale)));
   CHECK((scaled_weights(MatrixF::Ones(30, 12), one.memory).row(3) - scale).cwiseAbs().maxCoeff() == 0.0F);
 }
 
