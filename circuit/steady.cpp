@@ -114,30 +114,34 @@ void take_worst(SteadyReport& worst, const SteadyReport& report) {
   worst.sense_error = larger(worst.sense_error, report.sense_error);
 }
 
-// Drives of all rows of a linear tile, each by sweeps. False when they are slow to converge.
+constexpr Index kTogether = 8;  // drives that share the reading of the conductances
+
+// Drives of all rows of a linear tile, by sweeps. False when these are slow to converge.
 bool sweep_batch(const Crossbar& crossbar, const Matrix& line_volt, int workers, const SteadyOptions& options, SteadyBatch& batch) {
   const OperatingPointSolver conductances(crossbar, options);
-  const Index drives = line_volt.rows();
+  const Index drives = line_volt.rows(), blocks = (drives + kTogether - 1) / kTogether;
   std::vector<std::unique_ptr<StripSteady>> work(static_cast<std::size_t>(workers));
-  std::vector<SteadyReport> reports(static_cast<std::size_t>(drives));
-  std::vector<char> solved(static_cast<std::size_t>(drives), 0);
-  const auto solve = [&](Index v, int worker) {
+  std::vector<std::optional<SteadyReport>> reports(static_cast<std::size_t>(drives));
+  const auto solve = [&](Index block, int worker) {
     auto& own = work[static_cast<std::size_t>(worker)];
     if (!own) own = std::make_unique<StripSteady>(crossbar, conductances.ohmic(), options);
-    Vector sense;
-    const auto report = own->solve_sense(line_volt.row(v).transpose(), sense);
-    if (!report) return false;
-    reports[static_cast<std::size_t>(v)] = *report;
-    for (Index j = 0; j < sense.size(); ++j) batch.sense_ampere(v, crossbar.column_order[static_cast<std::size_t>(j)]) = sense[j];
-    solved[static_cast<std::size_t>(v)] = 1;
-    return true;
+    const Index first = block * kTogether, count = std::min(kTogether, drives - first);
+    std::vector<Vector> sense;
+    const auto solved = own->solve_sense(line_volt, first, count, sense);
+    for (std::size_t v = 0; v < solved.size(); ++v) {
+      const Index drive = first + static_cast<Index>(v);
+      reports[static_cast<std::size_t>(drive)] = solved[v];
+      for (Index j = 0; j < sense[v].size(); ++j)
+        batch.sense_ampere(drive, crossbar.column_order[static_cast<std::size_t>(j)]) = sense[v][j];
+    }
   };
-  if (!solve(0, 0)) return false;
-  parallel_for(drives - 1, workers, [&](Index v, int worker) { solve(v + 1, worker); });
+  solve(0, 0);
+  if (!reports.front()) return false;
+  parallel_for(blocks - 1, workers, [&](Index block, int worker) { solve(block + 1, worker); });
   std::unique_ptr<OperatingPointSolver> alone;
   for (Index v = 0; v < drives; ++v) {
-    SteadyReport& report = reports[static_cast<std::size_t>(v)];
-    if (!solved[static_cast<std::size_t>(v)]) {
+    auto& report = reports[static_cast<std::size_t>(v)];
+    if (!report) {
       if (!alone) {
         alone = std::make_unique<OperatingPointSolver>(crossbar, options);
         std::vector<Index> lines(static_cast<std::size_t>(crossbar.lines()));
@@ -148,7 +152,7 @@ bool sweep_batch(const Crossbar& crossbar, const Matrix& line_volt, int workers,
       report = alone->solve(line_volt.row(v).transpose(), point);
       batch.sense_ampere.row(v) = alone->sense_current(point).transpose();
     }
-    take_worst(batch.report, report);
+    take_worst(batch.report, *report);
   }
   return true;
 }

@@ -27,10 +27,10 @@ struct Pattern {
   const double* at(Index t, Index s) const { return base + s * slot + 2 * t; }
 };
 
-// Solves (T_c + G) c = source for the columns of one strip, source = G (volt - e) or charge - G e, with e =
+// Solves (T_c + G) c = source for the columns of half a strip, source = G (volt - e) or charge - G e, with e =
 // drop + pattern.
 struct Columns {
-  Index strip = 0;
+  Index strip = 0, half = 0;     // columns half * kStrip / 2 and the others of this half
   const Index* order = nullptr;  // slots from the far end towards the sense
   const double* ohm = nullptr;   // wire from each of them to the next, from the last to ground
   Index count = 0;

@@ -75,7 +75,7 @@ void columns_part(const Columns& task, Index from) {
 template <bool kCharge>
 void columns_strip(const Columns& task) {
   constexpr Index kWide = 4;
-  for (Index from = 0; from < kStrip; from += kWidth * kWide) {
+  for (Index from = task.half * kStrip / 2; from < (task.half + 1) * kStrip / 2; from += kWidth * kWide) {
     if (task.factor && task.sense_only)
       columns_part<kCharge, true, true, kWide>(task, from);
     else if (task.factor)

@@ -176,69 +176,83 @@ void StripMesh::silence(Index slot) {
   for (Index t = 0; t < strips_; ++t) std::fill(g_.at(t, slot), g_.at(t, slot) + kStrip, 0.0);
 }
 
-void StripMesh::sweep_columns(const Source& source, const Field& guess, bool sense_only, Answer& answer) {
+void StripMesh::sweep_columns(const Runs& runs, bool sense_only) {
+  if (runs.empty()) return;
   strip_kernels::Columns task;
   task.g = g_.field();
-  task.drop = guess;
-  task.pattern = {pattern_.data(), strips_ * 2};
-  task.volt = source.volt;
-  task.charge = source.charge;
   task.current = current_.data();
-  task.factor = !factored_;
-  if (task.factor) share_.resize(strips_, padded_, crossbar_.cols());
   task.sense_only = sense_only;
+  if (!factored_) share_.resize(strips_, padded_, crossbar_.cols());
   for (const StripGroup& group : groups_) {
     task.order = group.order.data();
     task.ohm = group.ohm.data();
     task.count = static_cast<Index>(group.order.size());
     const Index first = group.north ? crossbar_.south_columns : 0;
-    for (Index t = 0; t < group.strips; ++t) {
+    // Half a strip at a time: its conductances and factors stay in cache from one right-hand side to the next.
+    for (Index part = 0; part < 2 * group.strips; ++part) {
+      const Index t = part / 2, place = part % 2 * (kStrip / 2);
       task.strip = group.first_strip + t;
+      task.half = part % 2;
       task.share = share_.at(task.strip, 0);
-      task.column = answer.column->at(task.strip, 0);
-      kernels_.columns(task);
-      const Index count = std::min(group.cols - t * kStrip, kStrip);
-      std::copy(current_.begin(), current_.begin() + count, answer.sense.data() + first + t * kStrip);
+      task.factor = !factored_;
+      for (Run* const run : runs) {
+        task.drop = run->guess;
+        task.pattern = {run->pattern->data(), strips_ * 2};
+        task.volt = run->source->volt;
+        task.charge = run->source->charge;
+        task.column = run->answer->column->at(task.strip, 0);
+        kernels_.columns(task);
+        task.factor = false;
+        const Index count = std::clamp<Index>(group.cols - t * kStrip - place, 0, kStrip / 2);
+        std::copy(current_.begin() + place, current_.begin() + place + count,
+                  run->answer->sense.data() + first + t * kStrip + place);
+      }
     }
   }
   factored_ = true;
 }
 
-// Returns the largest Kirchhoff error; the hats' share of it goes into answer.smooth.
-double StripMesh::sweep_rows(const Source& source, const Field& guess, double* lost, Answer& answer) {
+// Measures the largest Kirchhoff errors; the hats' share of them goes into answer.smooth.
+void StripMesh::sweep_rows(const Runs& runs, double* lost) {
   strip_kernels::Rows task;
   task.strips = strips_;
   task.cols = crossbar_.cols();
   task.offset = offset_.data();
   task.ohm = row_ohm_.data();
   task.g = g_.field();
-  task.column = answer.column->field();
-  task.drop = guess;
-  task.pattern = {pattern_.data(), strips_ * 2};
-  task.next = answer.drop->at(0, 0);
-  task.volt = source.volt;
-  task.before = source.before;
-  task.now = source.now;
-  if (source.change != nullptr) task.change = {source.change->data(), strips_ * 2};
-  task.farad = source.farad;
   task.buffer = buffer_.data();
   task.moments = moments_.data();
   task.lost = lost;
-  double worst = 0.0;
-  knots_.assign(modes_.knots_size(), 0.0);
+  std::vector<std::vector<double>> knots(runs.size(), std::vector<double>(modes_.knots_size(), 0.0));
+  for (Run* const run : runs) run->error = 0.0;
   for (Index first = 0; first < count_; first += kRowLanes) {
     task.first = first;
     task.pass = pass_.data() + first * task.cols;
-    worst = larger(worst, kernels_.rows(task));
-    for (Index lane = 0; lane < std::min(kRowLanes, count_ - first); ++lane)
-      modes_.add_to_knots(first + lane, moments_.data() + lane * strips_ * 2, knots_);
+    for (std::size_t v = 0; v < runs.size(); ++v) {
+      Run& run = *runs[v];
+      const Source& source = *run.source;
+      task.column = run.answer->column->field();
+      task.drop = run.guess;
+      task.pattern = {run.pattern->data(), strips_ * 2};
+      task.next = run.answer->drop->at(0, 0);
+      task.volt = source.volt;
+      task.before = source.before;
+      task.now = source.now;
+      if (source.change != nullptr) task.change = {source.change->data(), strips_ * 2};
+      task.farad = source.farad;
+      run.error = larger(run.error, kernels_.rows(task));
+      for (Index lane = 0; lane < std::min(kRowLanes, count_ - first); ++lane)
+        modes_.add_to_knots(first + lane, moments_.data() + lane * strips_ * 2, knots[v]);
+    }
   }
-  Vector missing = Vector::Zero(modes_.groups() * modes_.unknowns());
-  for (std::size_t q = 0; q < groups_.size(); ++q)
-    modes_.gather_knots(knots_, groups_[q].first_strip, groups_[q].strips,
-                        missing.data() + static_cast<Index>(q) * modes_.unknowns());
-  answer.smooth = modes_.solve(Vector::Zero(modes_.unknowns()), missing);
-  return worst;
+  for (std::size_t v = 0; v < runs.size(); ++v) {
+    Vector missing = Vector::Zero(modes_.groups() * modes_.unknowns());
+    for (std::size_t q = 0; q < groups_.size(); ++q)
+      modes_.gather_knots(knots[v], groups_[q].first_strip, groups_[q].strips,
+                          missing.data() + static_cast<Index>(q) * modes_.unknowns());
+    runs[v]->answer->smooth = modes_.solve(Vector::Zero(modes_.unknowns()), missing);
+    runs[v]->guess = runs[v]->answer->drop->field();
+  }
 }
 
 namespace {
@@ -248,70 +262,119 @@ constexpr double kSlowSweep = 0.5;  // a sweep that leaves more than this is no 
 }  // namespace
 
 // The drops that the first sweep of the columns takes, beside answer.smooth.
-Field StripMesh::begin(const Source& source, const Start& start, Answer& answer) {
+void StripMesh::begin(const Start& start, Run& run) {
+  Answer& answer = *run.answer;
   answer.sense.resize(crossbar_.cols());
   answer.sweeps = 0;
   answer.converged = false;
   if (start.drop) {
     answer.smooth = start.smooth;
-    return *start.drop;
+    run.guess = *start.drop;
+    return;
   }
-  decrease_ = 1.0;
   // From the columns' smooth voltages to the drops of every row: its own drive counts more than what the rows
   // have in common.
   const Vector volts = modes_.column_volts(start.columns, modes_.solve(start.rows, start.columns));
   for (std::size_t q = 0; q < groups_.size(); ++q)
     modes_.expand(volts.data() + static_cast<Index>(q) * modes_.unknowns(), groups_[q].first_strip,
-                  groups_[q].strips, conducting_, pattern_);
+                  groups_[q].strips, conducting_, *run.pattern);
   for (const Index s : conducting_)
     for (Index t = 0; t < strips_; ++t) {
-      const double* const pattern = pattern_.data() + (s * strips_ + t) * 2;
+      const double* const pattern = run.pattern->data() + (s * strips_ + t) * 2;
       double* const volt = answer.column->at(t, s);
       for (Index j = 0; j < kStrip; ++j) volt[j] = pattern[0] + pattern[1] * static_cast<double>(j);
     }
-  sweep_rows(source, nothing(), nullptr, answer);
+  run.guess = nothing();
+  run.even = 3;
+  sweep_rows({&run}, nullptr);
   answer.smooth = Vector::Zero(modes_.unknowns());
-  return answer.drop->field();
+}
+
+// Whether half a sweep more is enough.
+bool StripMesh::is_near(const Run& run) const {
+  const double tolerance = run.stop.tolerance_ampere;
+  return (run.answer->sweeps >= run.even && run.error * run.decrease <= tolerance) ||
+         (run.answer->sweeps > 0 && run.error <= tolerance);
+}
+
+void StripMesh::finish(std::vector<Run>& runs) {
+  while (true) {
+    Runs near, far;
+    for (Run& run : runs) {
+      if (run.done) continue;
+      modes_.expand(run.answer->smooth.data(), 0, strips_, conducting_, *run.pattern);
+      if (is_near(run))
+        near.push_back(&run);
+      else if (run.answer->sweeps < run.stop.max_sweeps)
+        far.push_back(&run);
+      else
+        run.done = true;
+    }
+    if (near.empty() && far.empty()) return;
+    sweep_columns(near, true);
+    for (Run* const run : near) {
+      run->done = true;
+      run->answer->residual_ampere = run->error * run->decrease;
+      run->answer->converged = run->answer->sense.allFinite();
+    }
+    std::vector<double> before;
+    for (const Run* const run : far) before.push_back(run->error);
+    sweep_columns(far, false);
+    sweep_rows(far, nullptr);
+    for (std::size_t v = 0; v < far.size(); ++v) {
+      Run& run = *far[v];
+      run.done = !std::isfinite(run.error) || !run.answer->smooth.allFinite();
+      if (++run.answer->sweeps == 1) continue;
+      if (run.error > run.stop.tolerance_ampere && run.error > kSlowSweep * before[v]) run.done = true;
+      run.decrease = std::min(1.0, run.error / before[v]);
+    }
+  }
 }
 
 void StripMesh::solve(const Source& source, const Start& start, const Stop& stop, Answer& answer) {
-  Field guess = begin(source, start, answer);
-  double error = 0.0;
-  const int even = start.drop ? 1 : 3;  // sweeps after which the decrease is an even one
-  while (true) {
-    modes_.expand(answer.smooth.data(), 0, strips_, conducting_, pattern_);
-    if (answer.sweeps >= even && error * decrease_ <= stop.tolerance_ampere) break;
-    if (answer.sweeps > 0 && error <= stop.tolerance_ampere) break;
-    if (answer.sweeps >= stop.max_sweeps) return;
-    sweep_columns(source, guess, false, answer);
-    const double before = error;
-    error = sweep_rows(source, guess, nullptr, answer);
-    guess = answer.drop->field();
-    if (!std::isfinite(error) || !answer.smooth.allFinite()) return;
-    if (++answer.sweeps == 1) continue;
-    if (error > stop.tolerance_ampere && error > kSlowSweep * before) return;
-    decrease_ = std::min(1.0, error / before);
+  std::vector<Run> run(1);
+  run.front().source = &source;
+  run.front().stop = stop;
+  run.front().answer = &answer;
+  run.front().pattern = &pattern_;
+  if (start.drop) run.front().decrease = decrease_;
+  begin(start, run.front());
+  finish(run);
+  decrease_ = run.front().decrease;
+}
+
+void StripMesh::solve_together(const std::vector<Request>& requests) {
+  std::vector<Run> runs(requests.size());
+  std::vector<std::vector<double>> patterns(requests.size(), std::vector<double>(pattern_size(), 0.0));
+  for (std::size_t v = 0; v < runs.size(); ++v) {
+    runs[v].source = &requests[v].source;
+    runs[v].stop = requests[v].stop;
+    runs[v].answer = requests[v].answer;
+    runs[v].pattern = &patterns[v];
+    begin(requests[v].start, runs[v]);
   }
-  sweep_columns(source, guess, true, answer);
-  answer.residual_ampere = error * decrease_;
-  answer.converged = answer.sense.allFinite();
+  finish(runs);
 }
 
 void StripMesh::solve_nodes(const Source& source, const Start& start, const Stop& stop,
                             std::vector<double>& lost, Answer& answer) {
-  Field guess = begin(source, start, answer);
+  Run run;
+  run.source = &source;
+  run.answer = &answer;
+  run.pattern = &pattern_;
+  begin(start, run);
   double before = 0.0;
   while (answer.sweeps < stop.max_sweeps) {
     modes_.expand(answer.smooth.data(), 0, strips_, conducting_, pattern_);
-    sweep_columns(source, guess, false, answer);
+    sweep_columns({&run}, false);
     lost.assign(physical_.size(), 0.0);
-    answer.residual_ampere = sweep_rows(source, guess, lost.data(), answer);
-    guess = answer.drop->field();
+    sweep_rows({&run}, lost.data());
+    answer.residual_ampere = run.error;
     ++answer.sweeps;
-    answer.converged = answer.residual_ampere <= stop.tolerance_ampere && answer.sense.allFinite();
+    answer.converged = run.error <= stop.tolerance_ampere && answer.sense.allFinite();
     if (answer.converged || !answer.smooth.allFinite()) return;
-    if (answer.sweeps > 1 && !(answer.residual_ampere <= kSlowSweep * before)) return;
-    before = answer.residual_ampere;
+    if (answer.sweeps > 1 && !(run.error <= kSlowSweep * before)) return;
+    before = run.error;
   }
 }
 

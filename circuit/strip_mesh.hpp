@@ -81,6 +81,15 @@ class StripMesh {
   // The sense currents: the last half sweep has no measured error, but one extrapolated from the decrease of
   // those before.
   void solve(const Source& source, const Start& start, const Stop& stop, Answer& answer);
+  // The same for several sources, each strip of wires for all of them while it is in cache. No source changes
+  // the answer of another.
+  struct Request {
+    Source source;
+    Start start;
+    Stop stop;
+    Answer* answer = nullptr;
+  };
+  void solve_together(const std::vector<Request>& requests);
   // The node voltages: sweeps until the error is measured to be small. lost: strips x kStrip, what each
   // column lacks, all its nodes together.
   void solve_nodes(const Source& source, const Start& start, const Stop& stop, std::vector<double>& lost,
@@ -117,10 +126,23 @@ class StripMesh {
 
  private:
   void factor_rows();
-  strip_kernels::Field begin(const Source& source, const Start& start, Answer& answer);
-  double sweep_rows(const Source& source, const strip_kernels::Field& guess, double* lost, Answer& answer);
-  void sweep_columns(const Source& source, const strip_kernels::Field& guess, bool sense_only,
-                     Answer& answer);
+  // A right-hand side on its way.
+  struct Run {
+    const Source* source = nullptr;
+    Stop stop;
+    Answer* answer = nullptr;
+    std::vector<double>* pattern = nullptr;
+    strip_kernels::Field guess;
+    double error = 0.0, decrease = 1.0;  // of the last sweep: largest Kirchhoff error, and over that before
+    int even = 1;                        // sweeps after which the decrease is an even one
+    bool done = false;
+  };
+  using Runs = std::vector<Run*>;
+  void begin(const Start& start, Run& run);
+  bool is_near(const Run& run) const;
+  void finish(std::vector<Run>& runs);
+  void sweep_columns(const Runs& runs, bool sense_only);
+  void sweep_rows(const Runs& runs, double* lost);
 
   const Crossbar& crossbar_;
   const strip_kernels::Table& kernels_;
@@ -136,7 +158,7 @@ class StripMesh {
   StripArray g_, share_;
   LargeVector<double> pass_;  // row blocks x cols x lanes
   StripModes modes_;
-  std::vector<double> zeros_, buffer_, moments_, knots_, pattern_, current_;
+  std::vector<double> zeros_, buffer_, moments_, pattern_, current_;
   bool factored_ = false;  // shares are those of the slots that conduct
   double decrease_ = 1.0;  // of the Kirchhoff error in a sweep, as measured last
 };

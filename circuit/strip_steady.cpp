@@ -38,23 +38,27 @@ StripSteady::StripSteady(const Crossbar& crossbar, const Array& conductance, con
   largest_siemens_.resize(conductance.rows());
   for (Index l = 0; l < conductance.rows(); ++l)
     largest_siemens_[l] = largest(conductance.data() + l * conductance.cols(), conductance.cols());
-  volt_.assign(static_cast<std::size_t>(mesh_.padded_slots()), 0.0);
 }
 
-bool StripSteady::begin(const Vector& line_volt, StripMesh::Start& start, StripMesh::Stop& stop,
-                        double& scale) {
-  scale = 0.0;
+bool StripSteady::begin(const Vector& line_volt, Drive& drive, StripMesh::Request& request) {
+  drive.scale = 0.0;
   for (Index l = 0; l < line_volt.size(); ++l)
-    scale = larger(scale, std::abs(line_volt[l]) * largest_siemens_[l]);
-  if (!factored_ || !(scale > 0.0) || !std::isfinite(scale)) return false;
-  std::copy(line_volt.begin(), line_volt.end(), volt_.begin());
-  for (StripArray* const array : {&drop_, &column_})
+    drive.scale = larger(drive.scale, std::abs(line_volt[l]) * largest_siemens_[l]);
+  if (!factored_ || !(drive.scale > 0.0) || !std::isfinite(drive.scale)) return false;
+  drive.volt.assign(static_cast<std::size_t>(mesh_.padded_slots()), 0.0);
+  std::copy(line_volt.begin(), line_volt.end(), drive.volt.begin());
+  for (StripArray* const array : {&drive.drop, &drive.column})
     array->resize(mesh_.strips(), mesh_.padded_slots(), crossbar_.cols());
   for (Index s = mesh_.slots(); s < mesh_.padded_slots(); ++s)
-    for (Index t = 0; t < mesh_.strips(); ++t) std::fill(column_.at(t, s), column_.at(t, s) + kStrip, 0.0);
-  answer_.drop = &drop_;
-  answer_.column = &column_;
+    for (Index t = 0; t < mesh_.strips(); ++t)
+      std::fill(drive.column.at(t, s), drive.column.at(t, s) + kStrip, 0.0);
+  drive.answer.drop = &drive.drop;
+  drive.answer.column = &drive.column;
+  request.source.volt = drive.volt.data();
+  request.stop = {options_.tolerance * drive.scale, options_.max_iterations};
+  request.answer = &drive.answer;
   const StripModes& modes = mesh_.modes();
+  StripMesh::Start& start = request.start;
   start.rows = Vector::Zero(modes.unknowns());
   start.columns = Vector::Zero(modes.groups() * modes.unknowns());
   for (Index s = 0; s < mesh_.slots(); ++s) {
@@ -65,46 +69,56 @@ bool StripSteady::begin(const Vector& line_volt, StripMesh::Start& start, StripM
                                 start.columns.data() + q * modes.unknowns());
     }
   }
-  stop = {options_.tolerance * scale, options_.max_iterations};
   return true;
 }
 
 std::optional<SteadyReport> StripSteady::solve(const Vector& line_volt, OperatingPoint& point) {
-  StripMesh::Start start;
-  StripMesh::Stop stop;
-  double scale = 0.0;
-  if (!begin(line_volt, start, stop, scale)) return std::nullopt;
-  StripMesh::Source source;
-  source.volt = volt_.data();
+  drives_.resize(1);
+  Drive& drive = drives_.front();
+  StripMesh::Request request;
+  if (!begin(line_volt, drive, request)) return std::nullopt;
   std::vector<double> lost;
-  mesh_.solve_nodes(source, start, stop, lost, answer_);
-  if (!answer_.converged) return std::nullopt;
+  mesh_.solve_nodes(request.source, request.start, request.stop, lost, drive.answer);
+  if (!drive.answer.converged) return std::nullopt;
   SteadyReport report;
-  report.iterations = answer_.sweeps;
-  read_out(line_volt, point);
+  report.iterations = drive.answer.sweeps;
+  read_out(line_volt, drive, point);
   report.sense_error = sense_error(point, lost);
-  report.kirchhoff_error = point.largest_ampere > 0.0 ? answer_.residual_ampere / point.largest_ampere : 0.0;
+  if (point.largest_ampere > 0.0)
+    report.kirchhoff_error = drive.answer.residual_ampere / point.largest_ampere;
   if (!std::isfinite(point.drop_watt + point.column_watt)) return std::nullopt;
   return report;
 }
 
-std::optional<SteadyReport> StripSteady::solve_sense(const Vector& line_volt, Vector& sense_ampere) {
-  StripMesh::Start start;
-  StripMesh::Stop stop;
-  double scale = 0.0;
-  if (!begin(line_volt, start, stop, scale)) return std::nullopt;
-  StripMesh::Source source;
-  source.volt = volt_.data();
-  mesh_.solve(source, start, stop, answer_);
-  if (!answer_.converged) return std::nullopt;
-  sense_ampere = answer_.sense;
-  SteadyReport report;
-  report.iterations = answer_.sweeps;
-  report.kirchhoff_error = answer_.residual_ampere / scale;
-  const double least = sense_ampere.cwiseAbs().minCoeff();
-  if (answer_.residual_ampere > 0.0 && least > 0.0)
-    report.sense_error = answer_.residual_ampere * static_cast<double>(mesh_.slots()) / least;
-  return report;
+std::vector<std::optional<SteadyReport>> StripSteady::solve_sense(const Matrix& line_volt, Index first,
+                                                                  Index count,
+                                                                  std::vector<Vector>& sense_ampere) {
+  const auto size = static_cast<std::size_t>(count);
+  std::vector<std::optional<SteadyReport>> reports(size);
+  sense_ampere.resize(size);
+  if (drives_.size() < size) drives_.resize(size);
+  std::vector<StripMesh::Request> requests;
+  std::vector<std::size_t> taken;
+  for (std::size_t v = 0; v < size; ++v) {
+    StripMesh::Request request;
+    if (!begin(line_volt.row(first + static_cast<Index>(v)).transpose(), drives_[v], request)) continue;
+    requests.push_back(std::move(request));
+    taken.push_back(v);
+  }
+  mesh_.solve_together(requests);
+  for (const std::size_t v : taken) {
+    const Drive& drive = drives_[v];
+    if (!drive.answer.converged) continue;
+    sense_ampere[v] = drive.answer.sense;
+    SteadyReport report;
+    report.iterations = drive.answer.sweeps;
+    report.kirchhoff_error = drive.answer.residual_ampere / drive.scale;
+    const double least = sense_ampere[v].cwiseAbs().minCoeff();
+    if (drive.answer.residual_ampere > 0.0 && least > 0.0)
+      report.sense_error = drive.answer.residual_ampere * static_cast<double>(mesh_.slots()) / least;
+    reports[v] = report;
+  }
+  return reports;
 }
 
 // One line after the other, columns in internal order.
@@ -122,13 +136,13 @@ void StripSteady::unroll(const StripArray& from, Array& to) const {
 
 // Voltages and currents of all cells, and their sums. Each array takes the memory of one that is no longer
 // needed.
-void StripSteady::read_out(const Vector& line_volt, OperatingPoint& point) {
+void StripSteady::read_out(const Vector& line_volt, Drive& drive, OperatingPoint& point) {
   const Index lines = mesh_.slots(), cols = crossbar_.cols();
   point.drop = mesh_.give_memory();
-  unroll(drop_, point.drop);
-  point.column = drop_.give_memory();
-  unroll(column_, point.column);
-  point.cell_ampere = column_.give_memory();
+  unroll(drive.drop, point.drop);
+  point.column = drive.drop.give_memory();
+  unroll(drive.column, point.column);
+  point.cell_ampere = drive.column.give_memory();
   point.cell_ampere.conservativeResize(lines, cols);
   point.line_ampere.resize(lines);
   point.sense_ampere.setZero(cols);

@@ -17,12 +17,22 @@ class StripSteady {
 
   // Everything at one drive (a voltage a line). Nothing when the sweeps do not get there.
   std::optional<SteadyReport> solve(const Vector& line_volt, OperatingPoint& point);
-  // The sense currents alone, internal column order; the errors in the report are bounds.
-  std::optional<SteadyReport> solve_sense(const Vector& line_volt, Vector& sense_ampere);
+  // The sense currents alone of several drives (drives x lines), rows first .. first + count - 1: one report
+  // a drive, none where the sweeps do not get there. The errors in a report are bounds. Currents: a column a
+  // drive, internal column order.
+  std::vector<std::optional<SteadyReport>> solve_sense(const Matrix& line_volt, Index first, Index count,
+                                                       std::vector<Vector>& sense_ampere);
 
  private:
-  bool begin(const Vector& line_volt, StripMesh::Start& start, StripMesh::Stop& stop, double& scale);
-  void read_out(const Vector& line_volt, OperatingPoint& point);
+  // A drive and what is found for it.
+  struct Drive {
+    StripArray drop, column;
+    StripMesh::Answer answer;
+    std::vector<double> volt;  // slots
+    double scale = 0.0;        // largest source current
+  };
+  bool begin(const Vector& line_volt, Drive& drive, StripMesh::Request& request);
+  void read_out(const Vector& line_volt, Drive& drive, OperatingPoint& point);
   void unroll(const StripArray& from, Array& to) const;
   double sense_error(const OperatingPoint& point, const std::vector<double>& lost) const;
 
@@ -30,10 +40,8 @@ class StripSteady {
   SteadyOptions options_;
   StripMesh mesh_;
   bool factored_ = false;
-  StripArray drop_, column_;
-  StripMesh::Answer answer_;
-  std::vector<double> volt_;  // slots
-  Vector largest_siemens_;    // lines
+  std::vector<Drive> drives_;
+  Vector largest_siemens_;  // lines
 };
 
 }  // namespace crosstile::circuit

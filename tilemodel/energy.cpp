@@ -29,9 +29,9 @@ bool all_rows_at_one_voltage(const data::TileSpec& tile) {
 
 void check_conductances(const data::TileSpec& tile, const Matrix& g) {
   if (g.rows() != tile.rows || g.cols() != tile.cols)
-    throw Error(ErrorKind::usage, "g_siemens is " + std::to_string(g.rows()) + " x " + std::to_string(g.cols()) +
-                                      "; the tile is " + std::to_string(tile.rows) + " x " +
-                                      std::to_string(tile.cols));
+    throw Error(ErrorKind::usage, "g_siemens is " + std::to_string(g.rows()) + " x " +
+                                      std::to_string(g.cols()) + "; the tile is " +
+                                      std::to_string(tile.rows) + " x " + std::to_string(tile.cols));
   for (Index i = 0; i < g.rows(); ++i)
     for (Index j = 0; j < g.cols(); ++j)
       if (!std::isfinite(g(i, j)) || g(i, j) < 0.0)
@@ -128,7 +128,9 @@ ProductEnergy EnergyMeter::energy(const IntMatrix& codes, Workspace& workspace) 
   else
     add_array(passes, workspace, out);
   if (model_.cell_joule) out.cells_joule = out.array_joule;
-  const double lines = tile_.drive == data::Drive::gated ? 0.0 : tile_.drive == data::Drive::bipolar ? 2.0 : 1.0;
+  const double lines = tile_.drive == data::Drive::gated     ? 0.0
+                       : tile_.drive == data::Drive::bipolar ? 2.0
+                                                             : 1.0;
   const double pulse_joule =
       lines * static_cast<double>(tile_.cols) * tile_.c_row_farad * tile_.v_read_volt * tile_.v_read_volt;
   for (Index p = 0; p < passes.count(); ++p) {

@@ -105,8 +105,8 @@ void LadderFast::rank_ends(const double* lengths, Scratch& scratch) const {
   scratch.active_count = static_cast<int>(count);
 }
 
-// Sorts the active rows into steady and ending ones, and keeps those that conduct beyond the group. Without branches
-// on what a row does: that is random.
+// Sorts the active rows into steady and ending ones, and keeps those that conduct beyond the group. Without
+// branches on what a row does: that is random.
 kernels::LadderGroup LadderFast::next_group(int first_end, Scratch& scratch) const {
   const int ends = std::min(table_->group_ends, static_cast<int>(scratch.ends.size()) - first_end);
   const int width = table_->panel_cols, count = scratch.active_count;
@@ -115,12 +115,15 @@ kernels::LadderGroup LadderFast::next_group(int first_end, Scratch& scratch) con
   kernels::EndingRung* ending = scratch.ending.data();
   int before = 0, left = 0;
   int last_steady = count > 0 ? active[0].position : 0, last_any = last_steady;
-  const auto wire_from = [this](int from, int to) { return static_cast<float>(wire_.cell_ohm * (to - from)); };
+  const auto wire_from = [this](int from, int to) {
+    return static_cast<float>(wire_.cell_ohm * (to - from));
+  };
   for (int k = 0; k < count; ++k) {
     const Scratch::Active row = active[k];
     const int on = row.rank - first_end + 1;
     const bool ends_here = on < ends;
-    const float steady_ohm = wire_from(last_steady, row.position), any_ohm = wire_from(last_any, row.position);
+    const float steady_ohm = wire_from(last_steady, row.position),
+                any_ohm = wire_from(last_any, row.position);
     *steady = {row.position * width, steady_ohm, any_ohm};
     ending->before = before;
     ending->on = on;
@@ -168,8 +171,8 @@ void LadderFast::charge(const double* lengths, double* out, Scratch& scratch) co
   float* own = scratch.kernel.reserve(table_->scratch(rows_));
   for (int first = 0; first < static_cast<int>(scratch.ends.size()); first += table_->group_ends) {
     const kernels::LadderGroup group = next_group(first, scratch);
-    table_->charge(group, {static_cast<int>(panels_), static_cast<long>(rows_ * table_->panel_cols), g_.data(),
-                           own, charge});
+    table_->charge(group, {static_cast<int>(panels_), static_cast<long>(rows_ * table_->panel_cols),
+                           g_.data(), own, charge});
   }
   for (Index j = 0; j < cols_; ++j) out[j] = static_cast<double>(charge[j]);
 }

@@ -1,5 +1,6 @@
 // Internal. The exact ladder in float32: the intervals of a vector in groups through the kernel of
-// ladder_kernels.hpp. Same definition as Ladder, which stays the reference for it. docs/theory.md, "Ladder in float32".
+// ladder_kernels.hpp. Same definition as Ladder, which stays the reference for it. docs/theory.md, "Ladder in
+// float32".
 #pragma once
 
 #include <vector>

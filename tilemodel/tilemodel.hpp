@@ -6,6 +6,7 @@
 #pragma once
 
 #include "tilemodel/choose.hpp"
+#include "tilemodel/energy.hpp"
 #include "tilemodel/fit.hpp"
 #include "tilemodel/model.hpp"
 #include "tilemodel/model_file.hpp"

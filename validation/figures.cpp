@@ -32,14 +32,14 @@ std::string as_list(const std::vector<std::string>& labels) {
 }
 
 /// One group of curves: n x k values with k labels; an empty matrix leaves the group out.
-struct Curves {
+struct FigureCurves {
   std::string field;
   const Matrix& values;
   const std::vector<std::string>& labels;
   std::string unit;
 };
 
-void add_curves(data::Hdf5Writer& out, const Curves& curves, Index times) {
+void add_curves(data::Hdf5Writer& out, const FigureCurves& curves, Index times) {
   if (curves.values.size() == 0) {
     if (!curves.labels.empty()) refuse(curves.field, "is empty but has labels");
     return;

@@ -15,7 +15,7 @@ Index whole(data::Config& config, const std::string& key, Index fallback, std::i
   return static_cast<Index>(config.integer(key, fallback, low, high));
 }
 
-std::string shown(double value) {
+std::string shown_share(double value) {
   std::ostringstream out;
   out << value;
   return out.str();
@@ -63,7 +63,7 @@ void read_weights(data::Config& config, circuit::DrawOptions& draw, LayerOptions
   const double shares = draw.correlated_share + draw.row_share + draw.column_share;
   if (shares > 1.0 + 1e-9)
     config.mistake("reference.correlated_share",
-                   "together with row_share and column_share at most 1; here they are " + shown(shares) +
+                   "together with row_share and column_share at most 1; here they are " + shown_share(shares) +
                        " of the variance");
   draw.correlation_length_rows =
       config.number("reference.correlation_length_rows", draw.correlation_length_rows, 0.0, 1e6);

@@ -154,11 +154,14 @@ TEST_CASE("The sweeps for wide vectors do what the others do", "[kernel]") {
         task.share = share.data();
         task.column = column.data();
         task.current = current.data();
-        task.factor = true;
-        table->columns(task);
-        task.factor = false;
-        task.sense_only = sense_only;
-        table->columns(task);
+        for (task.half = 0; task.half < 2; ++task.half) {
+          task.factor = true;
+          task.sense_only = false;
+          table->columns(task);
+          task.factor = false;
+          task.sense_only = sense_only;
+          table->columns(task);
+        }
         column.insert(column.end(), current.begin(), current.end());
         columns_out.push_back(column);
 

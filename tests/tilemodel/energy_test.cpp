@@ -1,10 +1,11 @@
+#include "tilemodel/energy.hpp"
+
 #include <catch2/catch.hpp>
 #include <cmath>
 
 #include "circuit/circuit.hpp"
 #include "core/error.hpp"
 #include "nodal.hpp"
-#include "tilemodel/energy.hpp"
 
 using namespace crosstile;
 using tilemodel::EnergyMeter;
@@ -46,7 +47,8 @@ std::string message_of(const EnergyModel& model) {
 
 }  // namespace
 
-TEST_CASE("gated drive: what the supplies deliver is the circuit's, for every pass scheme and sense end", "[cross]") {
+TEST_CASE("gated drive: what the supplies deliver is the circuit's, for every pass scheme and sense end",
+          "[cross]") {
   data::TileSpec tile = energy_tile();
   tile.pulse.passes = GENERATE(data::Passes::conventional, data::Passes::split, data::Passes::bit_serial);
   tile.sense = GENERATE(data::SenseEnd::south, data::SenseEnd::alternate);
@@ -67,7 +69,8 @@ TEST_CASE("column wires and senses take what the charge loses with their resista
   CHECK(wires == Approx(budget.column_wires + budget.senses).epsilon(1e-8));
 }
 
-TEST_CASE("the energy of the cells is right to first order in the wires, selectors and row wires included", "[order]") {
+TEST_CASE("the energy of the cells is right to first order in the wires, selectors and row wires included",
+          "[order]") {
   data::TileSpec tile = energy_tile();
   tile.selector.r_on_ohm = 2000.0;
   const bool rows = GENERATE(false, true);
@@ -84,7 +87,8 @@ TEST_CASE("the energy of the cells is right to first order in the wires, selecto
   CHECK(std::log2(coarse / fine) == Approx(2.0).margin(0.15));
 }
 
-TEST_CASE("where supplies differ the lossless energy bounds the circuit's from above, within the loss", "[cross]") {
+TEST_CASE("where supplies differ the lossless energy bounds the circuit's from above, within the loss",
+          "[cross]") {
   struct Case {
     data::Drive drive;
     data::SignMode sign;
@@ -114,7 +118,8 @@ TEST_CASE("the wires of a level-driven tile take c V^2 a pulse, as in the circui
   const IntMatrix codes = nodal::random_codes(1, 20, 1, 7, 10);
   const auto exact = circuit::solve_charge(circuit::Crossbar(tile, g), IntVector(codes.row(0).transpose()));
   REQUIRE(exact.status == circuit::Status::ok);
-  CHECK(model_energy(tile, g, codes).wire_charging_joule[0] == Approx(exact.wire_charging_joule).epsilon(1e-5));
+  CHECK(model_energy(tile, g, codes).wire_charging_joule[0] ==
+        Approx(exact.wire_charging_joule).epsilon(1e-5));
 }
 
 TEST_CASE("latency and electronics follow the passes that have a pulse", "[analytic]") {
@@ -171,5 +176,6 @@ TEST_CASE("bad energy settings are refused by name", "[error]") {
   data::TileSpec level = tile;
   level.drive = data::Drive::level;
   tilemodel::Workspace workspace;
-  CHECK_THROWS_AS(EnergyMeter(ModelSpec{}, level, g).column_wire_joule(IntMatrix::Zero(1, 20), workspace), Error);
+  CHECK_THROWS_AS(EnergyMeter(ModelSpec{}, level, g).column_wire_joule(IntMatrix::Zero(1, 20), workspace),
+                  Error);
 }

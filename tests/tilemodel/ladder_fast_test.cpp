@@ -1,10 +1,11 @@
+#include "tilemodel/ladder_fast.hpp"
+
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <numeric>
 
 #include "nodal.hpp"
 #include "tilemodel/closure_kernels.hpp"
-#include "tilemodel/ladder_fast.hpp"
 #include "tilemodel/tilemodel.hpp"
 
 using namespace crosstile;
@@ -22,7 +23,8 @@ ModelSpec ladder_in(Arithmetic arithmetic) {
   return spec;
 }
 
-Matrix tile_charge(Arithmetic arithmetic, const data::TileSpec& tile, const Matrix& g, const IntMatrix& codes) {
+Matrix tile_charge(Arithmetic arithmetic, const data::TileSpec& tile, const Matrix& g,
+                   const IntMatrix& codes) {
   Matrix charge;
   TileModel(ladder_in(arithmetic), tile, g).charge(codes, charge);
   return charge;
@@ -55,30 +57,33 @@ double kernel_error(const data::TileSpec& tile, const Matrix& g, const Matrix& l
   return largest;
 }
 
-// Two multiply-adds a row and some ten operations at the end, each rounded to 2^-24 (standard deviation 1 / sqrt(3) of
-// that), errors independent: five standard deviations.
+// Two multiply-adds a row and some ten operations at the end, each rounded to 2^-24 (standard deviation 1 /
+// sqrt(3) of that), errors independent: five standard deviations.
 double rounding_bound(Index rows) {
   return 5.0 * std::sqrt(2.0 * static_cast<double>(rows) + 10.0) * std::ldexp(1.0, -24) / std::sqrt(3.0);
 }
 
 }  // namespace
 
-TEST_CASE("both float32 ladder kernels follow the double one, for sizes that fill neither panels nor groups", "[kernel]") {
+TEST_CASE("both float32 ladder kernels follow the double one, for sizes that fill neither panels nor groups",
+          "[kernel]") {
   const Index rows = GENERATE(1, 2, 9, 40, 130), cols = GENERATE(1, 23, 25, 64, 70);
   const int ends = GENERATE(1, 2, 5, 8, 9, 10, 11, 17, 100);
   data::TileSpec tile = nodal::small_tile(rows, cols);
   tile.r_col_ohm = 20.0;
   const Matrix g = nodal::random_conductances(rows, cols, 1);
-  CHECK(kernel_error(tile, g, nodal::random_codes(3, rows, 0, ends, 2).cast<double>() +
-                                  Matrix::Ones(3, rows)) < rounding_bound(rows));
+  CHECK(
+      kernel_error(tile, g, nodal::random_codes(3, rows, 0, ends, 2).cast<double>() + Matrix::Ones(3, rows)) <
+      rounding_bound(rows));
 }
 
 TEST_CASE("the float32 ladder follows the double one for every wire end and at any drop", "[kernel]") {
   struct Case {
     double r_col, segment, r_sense;
   };
-  const Case c = GENERATE(Case{0.0, 1.0, 0.0}, Case{0.0, 1.0, 4000.0}, Case{0.15, 1.0, 0.0}, Case{1.0, 0.0, 0.0},
-                          Case{20.0, 2.75, 90.0}, Case{180.0, 0.5, 50.0}, Case{3000.0, 1.0, 0.0});
+  const Case c =
+      GENERATE(Case{0.0, 1.0, 0.0}, Case{0.0, 1.0, 4000.0}, Case{0.15, 1.0, 0.0}, Case{1.0, 0.0, 0.0},
+               Case{20.0, 2.75, 90.0}, Case{180.0, 0.5, 50.0}, Case{3000.0, 1.0, 0.0});
   data::TileSpec tile = nodal::small_tile(128, 30);
   tile.r_col_ohm = c.r_col;
   tile.sense_segment = c.segment;
@@ -95,7 +100,8 @@ TEST_CASE("the float32 ladder takes pulse lengths that are no whole codes", "[ke
   CHECK(kernel_error(tile, nodal::random_conductances(70, 20, 6), lengths) < rounding_bound(70));
 }
 
-TEST_CASE("a ladder tile in float32 gives the double charges, for every sense end and pass scheme", "[kernel]") {
+TEST_CASE("a ladder tile in float32 gives the double charges, for every sense end and pass scheme",
+          "[kernel]") {
   data::TileSpec tile = nodal::small_tile(60, 50);
   tile.sense = GENERATE(data::SenseEnd::south, data::SenseEnd::north, data::SenseEnd::alternate);
   tile.pulse.passes = GENERATE(data::Passes::conventional, data::Passes::split, data::Passes::bit_serial);
@@ -131,7 +137,8 @@ TEST_CASE("a ladder in float32 does not depend on the batch, bit for bit", "[ide
   }
 }
 
-TEST_CASE("a ladder stays in double precision unless float32 is asked for, fits and has unsigned rows", "[property]") {
+TEST_CASE("a ladder stays in double precision unless float32 is asked for, fits and has unsigned rows",
+          "[property]") {
   data::TileSpec tile = nodal::small_tile(80, 6);
   const IntMatrix codes = nodal::random_codes(3, 80, 1, 7, 11);
   Matrix g = nodal::random_conductances(80, 6, 12);

@@ -1,0 +1,107 @@
+#include <catch2/catch.hpp>
+
+#include "core/error.hpp"
+#include "core/files.hpp"
+#include "data/hdf5_file.hpp"
+#include "tests/validation/sample_images.hpp"
+#include "validation/line_chart.hpp"
+#include "validation/study_irdrop.hpp"
+
+using namespace crosstile;
+using namespace crosstile::validation;
+using Catch::Matchers::Contains;
+
+namespace {
+
+std::string small_study(const testing::ScratchFolder& folder) {
+  std::string text = R"(
+[tile]
+preset = "pcm-14nm"
+rows = 18
+cols = 8
+[tile.adc]
+enabled = true
+[network]
+layers = [36, 8, 3]
+[training]
+epochs = 6
+batch = 20
+[gaussian]
+noise_levels = [0.05, 0.1]
+epochs = 2
+[tiles]
+epochs = 2
+[study]
+r_col_ohm = [1.0, 800.0]
+seeds = 2
+images = 60
+calibration_images = 50
+confirm_images = 20
+confirm_ohm = [800.0]
+[data]
+)";
+  for (const std::string part : {"train", "test"}) {
+    text += part + "_images = \"" + (folder / (part + "-images")).string() + "\"\n";
+    text += part + "_labels = \"" + (folder / (part + "-labels")).string() + "\"\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("the IR-drop study finds every point, and the full circuit agrees with the ladder", "[cross]") {
+  const testing::ScratchFolder folder;
+  testing::write_images(folder, "train", 200);
+  testing::write_images(folder, "test", 80);
+  data::Config config = data::Config::from_text(small_study(folder));
+  const IrDropStudy study = read_irdrop_study(config);
+  const IrDropOutcome outcome = run_irdrop_study(study, 1);
+  CHECK(outcome.diverged.empty());
+  REQUIRE(outcome.digital_accuracy.size() == 2);
+  CHECK(outcome.points.size() == 2 * 2 * 7);  // seeds, resistances; direct, two Gaussian levels, each also fitted; tiles
+  CHECK(outcome.digital_seconds > 0.0);
+  CHECK(outcome.tile_seconds > 0.0);
+  for (const IrDropPoint& point : outcome.points)
+    if (point.method == "direct" && point.r_col_ohm == 1.0) CHECK(point.a_star > 0.95);
+  REQUIRE(outcome.confirmations.size() == 2);
+  for (const IrDropConfirmation& found : outcome.confirmations) {
+    CHECK(found.same_class == found.images);
+    CHECK(found.largest_difference < 1e-8);  // both exact, unless a charge lies on an ADC step
+  }
+
+  const Results results = write_irdrop_study(study, outcome, folder / "out");
+  REQUIRE(results.tables.size() == 2);
+  CHECK(results.tables[0].rows.size() == 2 * 5);
+  CHECK(read_results(folder / "out" / "results.json").tables.size() == 2);
+  CHECK_THAT(read_text(folder / "out" / "irdrop.svg"), Contains("through tiles") && Contains("</svg>"));
+  CHECK_THAT(read_text(folder / "out" / "irdrop.csv"), Contains("gaussian 0.05"));
+  const data::Hdf5Reader stored(folder / "out" / "irdrop.h5", "irdrop-study", 1);
+  CHECK(stored.matrix("points/through_tiles").rows() == 4);
+}
+
+TEST_CASE("the best Gaussian level is chosen at every resistance by itself", "[analytic]") {
+  IrDropStudy study;
+  study.r_col_ohm = {1.0, 2.0};
+  IrDropOutcome outcome;
+  outcome.digital_accuracy = {0.9};
+  for (const double ohm : {1.0, 2.0}) {
+    outcome.points.push_back({1, ohm, "gaussian 0.1", 0.7, 0.7, 1e-6});
+    outcome.points.push_back({1, ohm, "gaussian 0.2", ohm == 1.0 ? 0.6 : 0.8, 0.6, 1e-6});
+  }
+  const testing::ScratchFolder folder;
+  const Results results = write_irdrop_study(study, outcome, folder / "out");
+  REQUIRE(results.tables.at(0).rows.size() == 2);
+  CHECK(std::get<double>(results.tables[0].rows[0][2]) == Approx(70.0));
+  CHECK(std::get<double>(results.tables[0].rows[1][2]) == Approx(80.0));
+  CHECK_THAT(std::get<std::string>(results.tables[0].rows[1][1]), Contains("gaussian 0.2"));
+}
+
+TEST_CASE("mistakes of an IR-drop study are named", "[error]") {
+  data::Config config = data::Config::from_text(
+      "[study]\nr_col_ohm = [1.0]\nconfirm_ohm = [3.0]\nseeds = 0\n[tiles]\nblock_row = 3\n", "study.toml");
+  CHECK_THROWS_WITH(read_irdrop_study(config), Contains("study.confirm_ohm") && Contains("study.seeds") &&
+                                                   Contains("block_row"));
+  const testing::ScratchFolder folder;
+  CHECK_THROWS_WITH(write_line_chart(folder / "a.svg", {"t", "x", "y", 0.0, 1.0, {{"one", {{0.0, 0.5, 0.0}}}}}),
+                    Contains("one") && Contains("above 0"));
+}
