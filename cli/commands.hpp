@@ -14,6 +14,7 @@ void add_solve_command(CLI::App& app, Program& program);
 void add_netlist_command(CLI::App& app, Program& program);
 void add_device_commands(CLI::App& app, Program& program);  // characterize, device-figures
 void add_study_commands(CLI::App& app, Program& program);   // study
+void add_sweep_command(CLI::App& app, Program& program);
 void add_info_command(CLI::App& app, Program& program);
 
 /// A subcommand with its two lines of help and an example below its flags.

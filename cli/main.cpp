@@ -65,6 +65,7 @@ int run(int argc, char** argv) {
   add_netlist_command(app, program);
   add_device_commands(app, program);
   add_study_commands(app, program);
+  add_sweep_command(app, program);
   add_info_command(app, program);
 
   for (int k = 1; k < argc; ++k)  // an error of the command line itself is JSON too
