@@ -62,6 +62,7 @@ void training_figures(Report& report) {
   tilemodel::GradientF gradient;
   tilemodel::GradientOptions options;
   options.rising_zero = true;  // inputs (a) are never negative
+  options.after_charge = true;
   MatrixF charge;
   const auto measure = [&](const std::string& name, std::optional<Goal> goal) {
     Cost cost = cost_of(in, [&] {

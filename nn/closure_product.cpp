@@ -48,7 +48,7 @@ struct BlockTerms {
 };
 
 struct WorkerScratch {
-  AlignedFloats lengths, kernel, backward, value, by_length, resistance;
+  AlignedFloats lengths, kernel, backward, value, by_length;
   std::vector<std::uint16_t> codes;
   QuadTerms terms;
   std::vector<BlockTerms> block;
@@ -92,7 +92,7 @@ struct SenseGroup {
   AlignedFloats end_plus, end_minus;  // sheet x vectors x pitch: 1 / y at the end
   AlignedFloats by_plus, by_minus;    // vectors x pitch: derivatives by the charges
   AlignedFloats by_x;           // sheet x vectors x stride
-  AlignedFloats by_resistance;  // sheet x vectors x blocks
+  AlignedFloats by_resistance;  // sheet x vectors x rounded blocks
 };
 
 struct ColumnRange {
@@ -256,7 +256,7 @@ void ClosureProduct::reserve(SenseGroup& group) const {
   if (!by_codes_) return;
   for (AlignedFloats* floats : {&group.d_plus, &group.d_minus}) floats->reserve(cells);
   group.by_x.reserve(rows * stride_);
-  group.by_resistance.reserve(rows * shape_.blocks);
+  group.by_resistance.reserve(rows * resistance_stride_);
 }
 
 void ClosureProduct::reserve(WorkerScratch& scratch) const {
@@ -274,10 +274,9 @@ void ClosureProduct::reserve(WorkerScratch& scratch) const {
   scratch.share_plus.reserve(sheets() * vectors_ * pitch);
   scratch.share_minus.reserve(sheets() * vectors_ * pitch);
   if (!by_codes_) return;
-  scratch.backward.reserve(kernels::backward_scratch(blocks));
+  scratch.backward.reserve(kernels::backward_scratch(blocks, static_cast<int>(shape_.bins)));
   scratch.value.reserve(shape_.bins * stride_);
   scratch.by_length.reserve(stride_);
-  scratch.resistance.reserve(shape_.bins * shape_.blocks);
 }
 
 // Pulses of one sign of one vector; false when there is none.
@@ -536,7 +535,7 @@ void ClosureProduct::inputs_gradient(SenseGroup& group, Index block, const Worke
       sum += group.by_plus.data()[v * group.pitch + c] * dp * dp;
       sum += group.by_minus.data()[v * group.pitch + c] * dm * dm;
     }
-    group.by_resistance.data()[k * shape_.blocks + block] = -sign(s) * sum;
+    group.by_resistance.data()[k * resistance_stride_ + block] = -sign(s) * sum;
   }
 }
 
@@ -555,15 +554,14 @@ void ClosureProduct::codes_gradient(SenseGroup& group, int side, Index vector, W
     for (Index p = 0; p < shape_.positions(); ++p)
       scratch.value.data()[bin * stride_ + p] =
           group.by_x.data()[row * stride_ + p] + charge * group.reference.data()[p];
-    std::copy_n(group.by_resistance.data() + row * shape_.blocks, shape_.blocks,
-                scratch.resistance.data() + bin * shape_.blocks);
   }
   float* by_length = scratch.by_length.data();
   kernels::ReferenceGradientOut out{by_length, 0.0F, 0.0F, 0.0F, 0.0F};
   table().reference_backward(kernel_reference(group), kernel_pass(scratch), scratch.kernel.data(),
                              resistance_of(group, first, vector),
-                             {pass_.levels.count, scratch.value.data(), stride_, scratch.resistance.data(),
-                              nullptr, nullptr, shape_.blocks, vectors_ * resistance_stride_, charge,
+                             {pass_.levels.count, scratch.value.data(), stride_,
+                              group.by_resistance.data() + (first * vectors_ + vector) * resistance_stride_,
+                              nullptr, nullptr, vectors_ * resistance_stride_, charge,
                               scratch.backward.data()},
                              out);
   // At code 0 a growing pulse may be of either sign: the mean of both where both occur.

@@ -1,15 +1,17 @@
 // Internal. The gradients of the closure's kernels; included after closure_kernels_impl.hpp, like it. Names as in
 // closure_gradient.cpp, whose float32 form this is.
 
-// out[m][lanes] += sum over k of a(m, k) b[k][lanes], for `rows` rows of `pieces` vectors.
-template <int rows, int pieces>
+// Product, for `rows` rows of `pieces` vectors; a_row: Product::a_row where it is known, or 0.
+template <int rows, int pieces, int a_row>
 inline void add_product(const Product& p, int row, int piece) {
+  const long step = a_row > 0 ? a_row : p.a_row;
   V sums[rows][pieces];
 #pragma GCC unroll 16
   for (int m = 0; m < rows; ++m)
 #pragma GCC unroll 4
-    for (int k = 0; k < pieces; ++k) sums[m][k] = load(p.out + (row + m) * p.out_row + (piece + k) * kLanes);
-  const float* a = p.a + row * p.a_row;
+    for (int k = 0; k < pieces; ++k)
+      sums[m][k] = p.fresh ? V{} : load(p.out + (row + m) * p.out_row + (piece + k) * kLanes);
+  const float* a = p.a + row * step;
   const float* b = p.b + piece * kLanes;
   for (int i = 0; i < p.depth; ++i) {
     V right[pieces];
@@ -17,7 +19,7 @@ inline void add_product(const Product& p, int row, int piece) {
     for (int k = 0; k < pieces; ++k) right[k] = load(b + k * kLanes);
 #pragma GCC unroll 16
     for (int m = 0; m < rows; ++m) {
-      const V left = all(a[m * p.a_row]);
+      const V left = all(a[m * step]);
 #pragma GCC unroll 4
       for (int k = 0; k < pieces; ++k) sums[m][k] += left * right[k];
     }
@@ -30,22 +32,102 @@ inline void add_product(const Product& p, int row, int piece) {
     for (int k = 0; k < pieces; ++k) store(p.out + (row + m) * p.out_row + (piece + k) * kLanes, sums[m][k]);
 }
 
-template <int pieces>
-inline void add_product_rows(const Product& p, int piece) {
-  int row = 0;
-  for (; row + 8 <= p.rows; row += 8) add_product<8, pieces>(p, row, piece);
-  for (; row + 4 <= p.rows; row += 4) add_product<4, pieces>(p, row, piece);
-  for (; row < p.rows; ++row) add_product<1, pieces>(p, row, piece);
+constexpr int kProductRows = kLanes == 16 ? 12 : 6;  // sums fill most of the registers
+
+template <int a_row>
+void product_rows(const Product& p) {
+  const int pieces = p.lanes / kLanes;
+  int piece = 0;
+  for (; piece + 2 <= pieces; piece += 2) {
+    int row = 0;
+    for (; row + kProductRows <= p.rows; row += kProductRows) add_product<kProductRows, 2, a_row>(p, row, piece);
+    for (; kProductRows > 8 && row + 8 <= p.rows; row += 8) add_product<8, 2, a_row>(p, row, piece);
+    for (; row + 4 <= p.rows; row += 4) add_product<4, 2, a_row>(p, row, piece);
+    for (; row < p.rows; ++row) add_product<1, 2, a_row>(p, row, piece);
+  }
+  for (; piece < pieces; ++piece)
+    for (int row = 0; row < p.rows; ++row) add_product<1, 1, a_row>(p, row, piece);
 }
 
 void product(const Product& p) {
-  int piece = 0;
-  for (; piece + 2 <= p.lanes / kLanes; piece += 2) add_product_rows<2>(p, piece);
-  for (; piece < p.lanes / kLanes; ++piece) add_product_rows<1>(p, piece);
+  constexpr int kCols = kPanelPieces * kLanes;
+  if (p.a_row == 1) return product_rows<1>(p);
+  if (p.a_row == kCols) return product_rows<kCols>(p);
+  product_rows<0>(p);
 }
 
-// One vector and panel: y before every block and D behind it, then what the loss says about them. `share` is e f_b,
-// by block x vectors x panel columns; by_resistance is added to.
+// Sums over the lanes for every block, kLanes blocks at a time.
+struct BlockSums {
+  float rows[kLanes * kLanes];
+
+  void clear_from(int row) {
+    for (; row < kLanes; ++row) store(rows + row * kLanes, V{});
+  }
+  void put(int block, V value) { store(rows + block % kLanes * kLanes, value); }
+  template <bool fresh>
+  void add_to(float* sums) const {
+    const V value = row_sums(rows, kLanes);
+    store(sums, fresh ? value : load(sums) + value);
+  }
+};
+
+// What the loss says about the blocks of one vector and panel; e is its derivative by D / y_end^2. y is found again
+// from D. Everything of c and g in locals: a store of floats could otherwise change them.
+template <int vectors, int pieces, bool mesh, bool fresh>
+inline void blame_blocks(const Columns& c, const ColumnsBackward& g, int first, int v, const V* e_of) {
+  constexpr int kCols = pieces * kLanes;
+  V e[pieces], before[pieces];
+  for (int k = 0; k < pieces; ++k) e[k] = e_of[k], before[k] = all(1.0f);
+  const int blocks = c.blocks;
+  const long block_floats = static_cast<long>(c.vectors) * kCols, at = (first + v) * c.resistance_stride;
+  const float* resistance = c.resistance + at;
+  const float* q = c.mesh;
+  const float* drop = mesh ? c.load + at : nullptr;
+  const float* own = mesh ? c.own + at : nullptr;
+  const float* behind = g.behind + v * kCols;
+  const float* sums = g.sum + v * kCols;
+  float* share = g.share + (first + v) * kCols;
+  float* const by_resistance = g.by_resistance + at;
+  float* const by_load = mesh ? g.by_load + at : nullptr;
+  float* const by_own = mesh ? g.by_own + at : nullptr;
+  BlockSums losses, loads, owns;
+  for (int b = 0; b < blocks; ++b) {
+    const V r = all(resistance[b]);
+    V loss{}, to_load{}, to_own{};
+    for (int k = 0; k < pieces; ++k) {
+      const V d = load(behind + k * kLanes), e_d = e[k] * d;
+      V by_sum = e[k] * before[k] * before[k];
+      before[k] += r * d;
+      if (mesh) {
+        const V by_share = by_sum * load(q + k * kLanes);
+        to_load += by_share * (load(sums + k * kLanes) + own[b]);
+        to_own += by_share;
+        by_sum += by_share * drop[b];
+      }
+      store(share + k * kLanes, by_sum);
+      loss -= e_d * d;
+    }
+    losses.put(b, loss);
+    if (mesh) {
+      loads.put(b, to_load);
+      owns.put(b, to_own * drop[b]);
+      q += kCols, sums += vectors * kCols;
+    }
+    share += block_floats, behind += vectors * kCols;
+    const int group = b / kLanes * kLanes;
+    if (b + 1 < blocks && b + 1 < group + kLanes) continue;
+    losses.clear_from(b + 1 - group);
+    losses.add_to<fresh>(by_resistance + group);
+    if (!mesh) continue;
+    loads.clear_from(b + 1 - group);
+    loads.add_to<fresh>(by_load + group);
+    owns.clear_from(b + 1 - group);
+    owns.add_to<fresh>(by_own + group);
+  }
+}
+
+// Some vectors and a panel: D behind every block, then what the loss says about the blocks. D and the sums stay in a
+// piece of scratch that fits the nearest cache.
 template <int vectors, int pieces, bool mesh>
 inline void panel_backward(const Columns& c, const ColumnsBackward& g, int first) {
   constexpr int kCols = pieces * kLanes;
@@ -54,6 +136,14 @@ inline void panel_backward(const Columns& c, const ColumnsBackward& g, int first
     for (int k = 0; k < pieces; ++k) d[v][k] = V{}, y[v][k] = all(1.0f);
   const float* delta = c.delta;
   const float* x = c.x + first * c.x_stride;
+  const float* q = c.mesh;
+  const long at = first * c.resistance_stride, stride = c.resistance_stride, x_stride = c.x_stride;
+  const float* const resistance = c.resistance + at;
+  const float* const drop = mesh ? c.load + at : nullptr;
+  const float* const own = mesh ? c.own + at : nullptr;
+  float* behind = g.behind;
+  float* all_sums = g.sum;
+  float* share = g.share + first * kCols;
   const long block_floats = static_cast<long>(c.vectors) * kCols;
   for (int b = 0; b < c.blocks; ++b) {
     V sums[vectors][pieces];
@@ -67,7 +157,7 @@ inline void panel_backward(const Columns& c, const ColumnsBackward& g, int first
       for (int k = 0; k < pieces; ++k) right[k] = load(delta + k * kLanes);
 #pragma GCC unroll 16
       for (int v = 0; v < vectors; ++v) {
-        const V factor = all(x[v * c.x_stride]);
+        const V factor = all(x[v * x_stride]);
 #pragma GCC unroll 4
         for (int k = 0; k < pieces; ++k) sums[v][k] += factor * right[k];
       }
@@ -76,53 +166,34 @@ inline void panel_backward(const Columns& c, const ColumnsBackward& g, int first
     }
 #pragma GCC unroll 16
     for (int v = 0; v < vectors; ++v) {
-      const long at = (first + v) * c.resistance_stride + b;
-      const V r = all(c.resistance[at]);
-      float* share = g.share + b * block_floats + (first + v) * kCols;
-      float* behind = g.behind + b * block_floats + (first + v) * kCols;
+      const V r = all(resistance[v * stride + b]);
 #pragma GCC unroll 4
       for (int k = 0; k < pieces; ++k) {
-        store(share + k * kLanes, y[v][k]);
+        const int place = v * kCols + k * kLanes;
+        __builtin_prefetch(share + place, 1);  // where blame_blocks will write
         if (mesh) {
-          store(g.sum + (share - g.share) + k * kLanes, sums[v][k]);
-          sums[v][k] = with_mesh(sums[v][k], load(c.mesh + b * kCols + k * kLanes), c.load[at], c.own[at]);
+          store(all_sums + place, sums[v][k]);
+          sums[v][k] = with_mesh(sums[v][k], load(q + k * kLanes), drop[v * stride + b], own[v * stride + b]);
         }
         d[v][k] += sums[v][k] * y[v][k];
-        store(behind + k * kLanes, d[v][k]);
+        store(behind + place, d[v][k]);
         y[v][k] += r * d[v][k];
       }
     }
+    behind += vectors * kCols;
+    share += block_floats;
+    if (mesh) q += kCols, all_sums += vectors * kCols;
   }
   for (int v = 0; v < vectors; ++v) {
-    V end[pieces], e[pieces];
+    V e[pieces];
     for (int k = 0; k < pieces; ++k) {
-      end[k] = reciprocal(y[v][k]);
-      e[k] = load(g.charge + (first + v) * g.charge_stride + k * kLanes) * end[k] * end[k];
+      const V end = reciprocal(y[v][k]);
+      e[k] = load(g.charge + (first + v) * g.charge_stride + k * kLanes) * end * end;
     }
-    for (int b = 0; b < c.blocks; ++b) {
-      float* share = g.share + b * block_floats + (first + v) * kCols;
-      const float* behind = g.behind + b * block_floats + (first + v) * kCols;
-      const long at = (first + v) * c.resistance_stride + b;
-      V loss{}, by_load{}, by_own{};
-      for (int k = 0; k < pieces; ++k) {
-        const V before = load(share + k * kLanes), d_behind = load(behind + k * kLanes);
-        V by_sum = e[k] * before * before;
-        if (mesh) {
-          const V q = by_sum * load(c.mesh + b * kCols + k * kLanes);
-          by_load += q * (load(g.sum + (share - g.share) + k * kLanes) + c.own[at]);
-          by_own += q;
-          by_sum += q * c.load[at];
-        }
-        store(share + k * kLanes, by_sum);
-        loss += e[k] * d_behind * d_behind;
-      }
-      const long lanes = ((first + v) * static_cast<long>(c.blocks) + b) * kMostLanes;
-      store(g.by_resistance + lanes, load(g.by_resistance + lanes) - loss);
-      if (mesh) {
-        store(g.by_load + lanes, load(g.by_load + lanes) + by_load);
-        store(g.by_own + lanes, load(g.by_own + lanes) + by_own * c.load[at]);
-      }
-    }
+    if (g.fresh)
+      blame_blocks<vectors, pieces, mesh, true>(c, g, first, v, e);
+    else
+      blame_blocks<vectors, pieces, mesh, false>(c, g, first, v, e);
   }
 }
 
@@ -157,26 +228,46 @@ inline V at_ends(const Levels& table, const Ends& e) {
   return 0.5f * (look_up(table, e.level) + look_up(table, e.level_before));
 }
 
+inline Levels load_levels(const float* row) {
+  Levels out;
+  for (int k = 0; k < kPieces; ++k) out.part[k] = load(row + k * kLanes);
+  return out;
+}
+// Share of each level that a pulse of this length covers.
+inline Levels level_shares(float length) {
+  const V lane = __builtin_convertvector(count_up(), V);
+  Levels out;
+  for (int k = 0; k < kPieces; ++k) {
+    V share = all(length - static_cast<float>(k * kLanes)) - lane;
+    share = share > 0.0f ? share : V{};
+    out.part[k] = share < 1.0f ? share : all(1.0f);
+  }
+  return out;
+}
+
 // Sums over a block's rows of value_i kappa_i(m), and of the same with p_i.
 inline void spread_rows(const Reference& reference, const Pass& pass, int first, const float* value, Levels& plain,
                         Levels& by_offset) {
-  V sums[2][kPieces] = {}, offsets[2][kPieces] = {};
-  const V lane = __builtin_convertvector(count_up(), V);
-  for (int i = 0; i < reference.length; ++i) {
-    const float weight = value[first + i], offset = weight * reference.offset[i];
-    const float* shares = pass.codes ? pass.shares + pass.codes[first + i] * kLevels : nullptr;
-    for (int k = 0; k < kPieces; ++k) {
-      V share;
-      if (shares) {
-        share = load(shares + k * kLanes);
-      } else {
-        share = all(pass.lengths[first + i] - static_cast<float>(k * kLanes)) - lane;
-        share = share > 0.0f ? share : V{};
-        share = share < 1.0f ? share : all(1.0f);
+  constexpr int kChains = 2;
+  V sums[kChains][kPieces] = {}, offsets[kChains][kPieces] = {};
+  float weighted[kLanes];
+  for (int begin = 0; begin < reference.length; begin += kLanes) {
+    const int count = reference.length - begin < kLanes ? reference.length - begin : kLanes, row = first + begin;
+    store(weighted, load(value + row) * load(reference.offset + begin));
+    const auto add = [&](int c, int i) {
+      const Levels share = pass.codes ? load_levels(pass.shares + pass.codes[row + i] * kLevels)
+                                      : level_shares(pass.lengths[row + i]);
+      const V weight = all(value[row + i]), offset = all(weighted[i]);
+      for (int k = 0; k < kPieces; ++k) {
+        sums[c][k] += weight * share.part[k];
+        offsets[c][k] += offset * share.part[k];
       }
-      sums[i & 1][k] += weight * share;
-      offsets[i & 1][k] += offset * share;
-    }
+    };
+    int i = 0;
+    for (; i + kChains <= count; i += kChains)
+#pragma GCC unroll 2
+      for (int c = 0; c < kChains; ++c) add(c, i + c);
+    for (; i < count; ++i) add(0, i);
   }
   for (int k = 0; k < kPieces; ++k) {
     const V h = load(pass.durations + k * kLanes);
@@ -185,13 +276,27 @@ inline void spread_rows(const Reference& reference, const Pass& pass, int first,
   }
 }
 
-inline Levels load_levels(const float* row) {
-  Levels out;
-  for (int k = 0; k < kPieces; ++k) out.part[k] = load(row + k * kLanes);
-  return out;
-}
-inline void store_levels(float* row, const Levels& in) {
-  for (int k = 0; k < kPieces; ++k) store(row + k * kLanes, in.part[k]);
+// What the derivatives by R_b, K_b and the integral of A_b m_b^2 say about the sums they are quotients of, by bin and
+// block: numerator and denominator of R_b, that of K_b, own.
+inline void quotient_factors(const ReferenceBackward& in, const float* resistance, int blocks, int bins,
+                             const float* z_rows, const float* load_rows, const float* own_rows, float* factors) {
+  const int padded = rounded_blocks(blocks);
+  const auto above_zero = [](V sums, V value) { return sums > 0.0f ? value : V{}; };
+  for (int bin = 0; bin < bins; ++bin)
+    for (int b = 0; b < blocks; b += kLanes) {
+      const long row = (static_cast<long>(bin) * padded + b) * kMostLanes;
+      const long at = bin * in.resistance_stride + b;
+      float* to = factors + bin * padded + b;
+      const V z = row_sums(z_rows + row, kMostLanes), by_r = load(in.resistance + at);
+      const V r = load(resistance + at);
+      store(to, above_zero(z, by_r / (z * z)));
+      store(to + bins * padded, above_zero(z, -2.0f * r * by_r / z));
+      if (!in.load) continue;
+      const V lost = row_sums(load_rows + row, kMostLanes), own = row_sums(own_rows + row, kMostLanes);
+      const V by_load = above_zero(own, load(in.load + at) / own);
+      store(to + 2 * bins * padded, by_load);
+      store(to + 3 * bins * padded, above_zero(own, load(in.own + at) - by_load * lost / own));
+    }
 }
 
 // follow_reference, called before with the same scratch, walked backwards.
@@ -212,6 +317,9 @@ void reference_backward(const Reference& reference, const Pass& pass, float* scr
   float* by_a_rows = in.scratch + 2 * quantity;
   float* fall_rows = in.scratch + 3 * quantity + kBefore;
   float* d_rows = in.scratch + 4 * quantity;
+  float* factors = in.scratch + 5 * quantity;
+  const int padded = rounded_blocks(blocks);
+  quotient_factors(in, resistance, blocks, bins, z_rows, load_rows, own_rows, factors);
 
   const Levels h = load_levels(pass.durations), rate = load_levels(pass.rates);
   Levels alpha, total, mask[kMostBins], d;
@@ -274,17 +382,9 @@ void reference_backward(const Reference& reference, const Pass& pass, float* scr
       Levels plain, by_offset;
       for (int k = 0; k < kPieces; ++k) plain.part[k] = by_offset.part[k] = V{};
       spread_rows(reference, pass, b * reference.length, in.x + bin * in.x_stride, plain, by_offset);
-      const float z = sum(load(z_rows + (bin * rounded_blocks(blocks) + b) * kMostLanes));
-      const float r = resistance[bin * in.resistance_stride + b];
-      const float by_r = in.resistance[bin * in.by_resistance_stride + b];
-      const float one_n = z > 0.0f ? by_r / (z * z) : 0.0f, one_z = z > 0.0f ? -2.0f * r * by_r / z : 0.0f;
-      float one_load = 0.0f, one_own = 0.0f;
-      if (in.load) {
-        const long row = (bin * rounded_blocks(blocks) + b) * kMostLanes;
-        const float loads = sum(load(load_rows + row)), own = sum(load(own_rows + row));
-        one_load = own > 0.0f ? in.load[bin * in.by_resistance_stride + b] / own : 0.0f;
-        one_own = own > 0.0f ? in.own[bin * in.by_resistance_stride + b] - one_load * loads / own : 0.0f;
-      }
+      const float one_n = factors[bin * padded + b], one_z = factors[(bins + bin) * padded + b];
+      const float one_load = in.load ? factors[(2 * bins + bin) * padded + b] : 0.0f;
+      const float one_own = in.load ? factors[(3 * bins + bin) * padded + b] : 0.0f;
       for (int k = 0; k < kPieces; ++k) {
         const V m = mask[bin].part[k];
         by_square.part[k] += m * plain.part[k];

@@ -130,14 +130,14 @@ kernels::Reference ClosureFast::kernel_reference(const Cluster& cluster) const {
 }
 
 float ClosureFast::follow_cluster(std::size_t k, Index vector, Index vectors, const kernels::Pass& pass,
-                                  Scratch& scratch, float* kernel) const {
+                                  Scratch& scratch) const {
   const Index row = x_row(k, vector, vectors);
   kernels::ReferenceOut out{scratch.x.data() + row * stride_, vectors * stride_,
                             scratch.resistance.data() + row * resistance_stride(),
                             vectors * resistance_stride(),
                             coupled_ ? scratch.load.data() + row * resistance_stride() : nullptr,
                             coupled_ ? scratch.own.data() + row * resistance_stride() : nullptr, 0.0f};
-  table_->follow_reference(kernel_reference(clusters_[k]), pass, kernel, out);
+  table_->follow_reference(kernel_reference(clusters_[k]), pass, scratch.kernel.data(), out);
   return out.charge;
 }
 
@@ -145,17 +145,10 @@ void ClosureFast::follow(Index vector, Index vectors, int longest_code, const In
                          Scratch& scratch) const {
   const kernels::Pass pass = kernel_pass(longest_code, input, scratch);
   for (std::size_t k = 0; k < clusters_.size(); ++k) {
-    const float charge = follow_cluster(k, vector, vectors, pass, scratch, scratch.kernel.data());
+    const float charge = follow_cluster(k, vector, vectors, pass, scratch);
     std::fill_n(scratch.out.data() + vector * padded_cols() + clusters_[k].first_place,
                 clusters_[k].panels * table_->panel_cols, charge);
   }
-}
-
-void ClosureFast::follow(Index vector, Index vectors, int longest_code, const Input& input, Scratch& scratch,
-                         GradientScratch& gradient) const {
-  const kernels::Pass pass = kernel_pass(longest_code, input, scratch);
-  for (std::size_t k = 0; k < clusters_.size(); ++k)
-    follow_cluster(k, vector, vectors, pass, scratch, kept_kernel(k, vector, vectors, gradient));
 }
 
 void ClosureFast::skip(Index vector, Index vectors, Scratch& scratch) const {

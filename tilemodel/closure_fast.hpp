@@ -38,10 +38,8 @@ class ClosureFast {
   };
 
   struct GradientScratch {
-    AlignedFloats followed;  // clusters x vectors x kernel_floats
-    AlignedFloats charge, share, behind, sum, by_x, by_resistance, by_load, by_own;
-    AlignedFloats resistance, load, own, value, kernel, lengths, g;  // of one vector
-    std::vector<float> reference_charge;  // clusters x vectors
+    AlignedFloats charge, share, behind, sum, by_x, by_resistance, by_load, by_own, g;
+    AlignedFloats value, kernel, lengths;  // of one vector
   };
 
   // Where the pulse lengths of one vector go, rows by position.
@@ -58,9 +56,6 @@ class ClosureFast {
   // valid until the next start. whole_codes: all pulse lengths are.
   Input start(Index vectors, int longest_code, bool whole_codes, Scratch& scratch) const;
   void follow(Index vector, Index vectors, int longest_code, const Input& input, Scratch& scratch) const;
-  // The same, keeping what gradient_vector needs.
-  void follow(Index vector, Index vectors, int longest_code, const Input& input, Scratch& scratch,
-              GradientScratch& gradient) const;
   void skip(Index vector, Index vectors, Scratch& scratch) const;
   const float* charges(Index vectors, Scratch& scratch) const;
 
@@ -69,18 +64,29 @@ class ClosureFast {
   // conductances; gradient_vector then takes one vector's pulse lengths again (in `input`) to those by its pulse
   // lengths, by position and code step, and adds to wire.
   float* gradient_start(Index vectors, GradientScratch& gradient) const;
-  // by_x, by_g: whether derivatives by x (for gradient_vector) and by the conductances are wanted.
-  void gradient_columns(Index vectors, Scratch& scratch, bool by_x, bool by_g, GradientScratch& gradient) const;
+  // Where the derivatives by a panel's conductances go: row 0 by position, first column; null: to gradient_by_g.
+  struct PanelTarget {
+    float* first = nullptr;
+    Index row_step = 0;
+  };
+  struct Wanted {
+    bool by_x, by_g;  // derivatives by x (for gradient_vector), by the conductances
+    bool fresh;       // targets are written, not added to
+  };
+  void gradient_columns(Index vectors, Scratch& scratch, const Wanted& wanted,
+                        const std::vector<PanelTarget>& targets, GradientScratch& gradient) const;
   const float* gradient_vector(Index vector, Index vectors, int longest_code, const Input& input,
                                Scratch& scratch, GradientScratch& gradient, WireGradient& wire) const;
   // The same two where no vector of the pass has a pulse: nothing loads the wire, a growing pulse sees all of V.
   void gradient_columns_idle(Index vectors, GradientScratch& gradient) const;
   const float* gradient_vector_idle(Index vector, Index vectors, GradientScratch& gradient) const;
-  // By the conductances of a row (by position) in the panel that begins at `place`, after gradient_columns.
+  // By the conductances of a row (by position) in the panel that begins at `place` and has no target of its own, after
+  // gradient_columns.
   const float* gradient_by_g(Index position, Index place, const GradientScratch& gradient) const {
     return gradient.g.data() + place * shape_.positions() + (position + shape_.padding) * table_->panel_cols;
   }
   Index panel_cols() const { return table_->panel_cols; }
+  Index panels() const { return padded_cols() / panel_cols(); }
 
   Index padded_cols() const { return static_cast<Index>(order_.size()); }
   // Column of the group in each place; -1 where there is none.
@@ -98,20 +104,18 @@ class ClosureFast {
   Index padded_length() const { return (shape_.length + table_->lanes - 1) / table_->lanes * table_->lanes; }
   kernels::Pass kernel_pass(int longest_code, const Input& input, const Scratch& scratch) const;
   kernels::Reference kernel_reference(const Cluster& cluster) const;
-  // kernel: kernel_floats() of scratch.
   float follow_cluster(std::size_t k, Index vector, Index vectors, const kernels::Pass& pass,
-                       Scratch& scratch, float* kernel) const;
+                       Scratch& scratch) const;
   Index kernel_floats() const {
     return kernels::reference_scratch(static_cast<int>(shape_.blocks), static_cast<int>(shape_.bins));
-  }
-  float* kept_kernel(std::size_t cluster, Index vector, Index vectors, GradientScratch& gradient) const {
-    return gradient.followed.data() + (static_cast<Index>(cluster) * vectors + vector) * kernel_floats();
   }
   // Derivatives by x of one row of x_row plus those by the charge: value, positions.
   float join_by_x(std::size_t k, Index vector, Index vectors, Index bin, GradientScratch& gradient,
                   float* value) const;
-  void panel_gradient(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch, bool by_x,
-                      bool by_g, GradientScratch& gradient) const;
+  void panel_gradient(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch,
+                      const Wanted& wanted, const PanelTarget& target, GradientScratch& gradient) const;
+  void panel_by_g(Index place, Index block, Index bin, Index vectors, const float* x, bool fresh,
+                  const PanelTarget& target, GradientScratch& gradient) const;
   kernels::Columns kernel_columns(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch) const;
   static void fill_tables(int longest_code, Scratch& scratch);
   // Of one cluster and vector; bins are `vectors` rows apart.

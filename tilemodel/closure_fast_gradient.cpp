@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <numeric>
 
 #include "tilemodel/closure_fast.hpp"
 
@@ -8,71 +7,81 @@ namespace crosstile::tilemodel {
 float* ClosureFast::gradient_start(Index vectors, GradientScratch& gradient) const {
   const Index rows = static_cast<Index>(clusters_.size()) * shape_.bins * vectors;
   const Index width = table_->panel_cols, blocks = shape_.blocks;
-  const auto cleared = [](AlignedFloats& floats, Index count) {
-    std::fill_n(floats.reserve(count), count, 0.0f);
-  };
-  gradient.followed.reserve(static_cast<Index>(clusters_.size()) * vectors * kernel_floats());
-  cleared(gradient.charge, vectors * padded_cols());
-  cleared(gradient.by_x, rows * blocks * padded_length());
-  cleared(gradient.by_resistance, rows * blocks * kernels::kMostLanes);
+  const Index panel = kernels::backward_panel(static_cast<int>(blocks), static_cast<int>(width));
+  std::fill_n(gradient.charge.reserve(vectors * padded_cols()), vectors * padded_cols(), 0.0f);
+  gradient.by_x.reserve(rows * blocks * padded_length());
+  gradient.by_resistance.reserve(rows * resistance_stride());
   if (coupled_) {
-    cleared(gradient.by_load, rows * blocks * kernels::kMostLanes);
-    cleared(gradient.by_own, rows * blocks * kernels::kMostLanes);
-    gradient.sum.reserve(blocks * vectors * width);
-    gradient.load.reserve(shape_.bins * blocks);
-    gradient.own.reserve(shape_.bins * blocks);
+    gradient.by_load.reserve(rows * resistance_stride());
+    gradient.by_own.reserve(rows * resistance_stride());
+    gradient.sum.reserve(panel);
   }
-  cleared(gradient.g, padded_cols() * shape_.positions());
+  gradient.g.reserve(padded_cols() * shape_.positions());
   gradient.share.reserve(blocks * vectors * width);
-  gradient.behind.reserve(blocks * vectors * width);
-  gradient.resistance.reserve(shape_.bins * blocks);
+  gradient.behind.reserve(panel);
   gradient.value.reserve((shape_.bins + 1) * stride_);
-  gradient.kernel.reserve(kernels::backward_scratch(static_cast<int>(blocks)));
+  gradient.kernel.reserve(kernels::backward_scratch(static_cast<int>(blocks), static_cast<int>(shape_.bins)));
   gradient.lengths.reserve(stride_);
   return gradient.charge.data();
 }
 
+// Sum over the vectors of x times e f_b, for one block's rows.
+void ClosureFast::panel_by_g(Index place, Index block, Index bin, Index vectors, const float* x, bool fresh,
+                             const PanelTarget& target, GradientScratch& gradient) const {
+  const Index width = table_->panel_cols;
+  // Positions before the first row of the tile have no place in a target.
+  const Index first = block * shape_.length;
+  const Index skipped = target.first ? std::clamp<Index>(shape_.padding - first, 0, shape_.length) : 0;
+  float* out = target.first ? target.first + (first + skipped - shape_.padding) * target.row_step
+                            : gradient.g.data() + place * shape_.positions() + first * width;
+  table_->product({static_cast<int>(shape_.length - skipped), static_cast<int>(vectors),
+                   static_cast<int>(width), bin == 0 && (fresh || !target.first), x + first + skipped, 1,
+                   stride_, gradient.share.data() + block * vectors * width, width, out,
+                   target.first ? target.row_step : width});
+}
+
 void ClosureFast::panel_gradient(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch,
-                                 bool by_x, bool by_g, GradientScratch& gradient) const {
+                                 const Wanted& wanted, const PanelTarget& target,
+                                 GradientScratch& gradient) const {
   const Cluster& cluster = clusters_[k];
-  const Index positions = shape_.positions(), width = table_->panel_cols, blocks = shape_.blocks;
+  const Index width = table_->panel_cols, blocks = shape_.blocks;
   const Index lanes = padded_length(), row = x_row(k, 0, vectors) + bin * vectors;
   const Index place = cluster.first_place + panel * width;
   const float* x = scratch.x.data() + row * stride_;
-  const Index lane_row = row * blocks * kernels::kMostLanes;
+  const Index block_row = row * resistance_stride();
   table_->columns_backward(
       kernel_columns(k, panel, bin, vectors, scratch),
-      {gradient.charge.data() + place, padded_cols(), gradient.share.data(), gradient.behind.data(),
-       gradient.sum.data(), gradient.by_resistance.data() + lane_row,
-       coupled_ ? gradient.by_load.data() + lane_row : nullptr,
-       coupled_ ? gradient.by_own.data() + lane_row : nullptr});
+      {panel == 0, gradient.charge.data() + place, padded_cols(), gradient.share.data(),
+       gradient.behind.data(), gradient.sum.data(), gradient.by_resistance.data() + block_row,
+       coupled_ ? gradient.by_load.data() + block_row : nullptr,
+       coupled_ ? gradient.by_own.data() + block_row : nullptr});
   for (Index b = 0; b < blocks; ++b) {
-    const float* share = gradient.share.data() + b * vectors * width;
-    if (by_g)
-      table_->product({static_cast<int>(shape_.length), static_cast<int>(vectors), static_cast<int>(width),
-                     x + b * shape_.length, 1, stride_, share, width,
-                     gradient.g.data() + place * positions + b * shape_.length * width, width});
-    if (by_x)
-      table_->product({static_cast<int>(vectors), static_cast<int>(width), static_cast<int>(lanes), share, width, 1,
-                     cluster.delta_by_column.data() + (panel * blocks + b) * width * lanes, lanes,
-                     gradient.by_x.data() + (row * blocks + b) * lanes, blocks * lanes});
+    if (wanted.by_g) panel_by_g(place, b, bin, vectors, x, wanted.fresh, target, gradient);
+    if (wanted.by_x)
+      table_->product({static_cast<int>(vectors), static_cast<int>(width), static_cast<int>(lanes), panel == 0,
+                       gradient.share.data() + b * vectors * width, width, 1,
+                       cluster.delta_by_column.data() + (panel * blocks + b) * width * lanes, lanes,
+                       gradient.by_x.data() + (row * blocks + b) * lanes, blocks * lanes});
   }
 }
 
-void ClosureFast::gradient_columns(Index vectors, Scratch& scratch, bool by_x, bool by_g,
+void ClosureFast::gradient_columns(Index vectors, Scratch& scratch, const Wanted& wanted,
+                                   const std::vector<PanelTarget>& targets,
                                    GradientScratch& gradient) const {
   for (std::size_t k = 0; k < clusters_.size(); ++k)
-    for (Index panel = 0; panel < clusters_[k].panels; ++panel)
+    for (Index panel = 0; panel < clusters_[k].panels; ++panel) {
+      const auto index = static_cast<std::size_t>(clusters_[k].first_place / table_->panel_cols + panel);
       for (Index bin = 0; bin < shape_.bins; ++bin)
-        panel_gradient(k, panel, bin, vectors, scratch, by_x, by_g, gradient);
+        panel_gradient(k, panel, bin, vectors, scratch, wanted, targets[index], gradient);
+    }
 }
 
 float ClosureFast::join_by_x(std::size_t k, Index vector, Index vectors, Index bin,
                              GradientScratch& gradient, float* value) const {
   const Cluster& cluster = clusters_[k];
   const float* by_charge = gradient.charge.data() + vector * padded_cols() + cluster.first_place;
-  float charge = 0.0f;
-  for (Index c = 0; c < cluster.panels * table_->panel_cols; ++c) charge += by_charge[c];
+  const float charge =
+      Eigen::Map<const Eigen::ArrayXf>(by_charge, cluster.panels * table_->panel_cols).sum();
   const Index row = (x_row(k, vector, vectors) + bin * vectors) * shape_.blocks;
   for (Index b = 0; b < shape_.blocks; ++b) {
     const float* by_x = gradient.by_x.data() + (row + b) * padded_length();
@@ -85,7 +94,7 @@ float ClosureFast::join_by_x(std::size_t k, Index vector, Index vectors, Index b
 const float* ClosureFast::gradient_vector(Index vector, Index vectors, int longest_code, const Input& input,
                                           Scratch& scratch, GradientScratch& gradient,
                                           WireGradient& wire) const {
-  const Index blocks = shape_.blocks, bins = shape_.bins;
+  const Index bins = shape_.bins;
   const kernels::Pass pass = kernel_pass(longest_code, input, scratch);
   const Levels levels(longest_code);
   float* total = gradient.lengths.data();
@@ -93,29 +102,19 @@ const float* ClosureFast::gradient_vector(Index vector, Index vectors, int longe
   float* value = gradient.value.data();
   float* own = value + bins * stride_;
   for (std::size_t k = 0; k < clusters_.size(); ++k) {
-    const Cluster& cluster = clusters_[k];
+    // Again: what the kernel leaves behind for the way back is larger than what reading it from memory is worth.
+    follow_cluster(k, vector, vectors, pass, scratch);
     float charge = 0.0f;
-    for (Index bin = 0; bin < bins; ++bin) {
-      const Index row = x_row(k, vector, vectors) + bin * vectors;
+    for (Index bin = 0; bin < bins; ++bin)
       charge = join_by_x(k, vector, vectors, bin, gradient, value + bin * stride_);
-      const auto add_lanes = [&](const AlignedFloats& by_block, AlignedFloats& to) {
-        for (Index b = 0; b < blocks; ++b) {
-          const float* sums = by_block.data() + (row * blocks + b) * kernels::kMostLanes;
-          to.data()[bin * blocks + b] = std::accumulate(sums, sums + table_->lanes, 0.0f);
-        }
-      };
-      add_lanes(gradient.by_resistance, gradient.resistance);
-      if (!coupled_) continue;
-      add_lanes(gradient.by_load, gradient.load);
-      add_lanes(gradient.by_own, gradient.own);
-    }
     kernels::ReferenceGradientOut out{own, 0.0f, 0.0f, 0.0f, 0.0f};
+    const Index at = x_row(k, vector, vectors) * resistance_stride();
     table_->reference_backward(
-        kernel_reference(cluster), pass, kept_kernel(k, vector, vectors, gradient),
-        scratch.resistance.data() + x_row(k, vector, vectors) * resistance_stride(),
-        {levels.count, value, stride_, gradient.resistance.data(), coupled_ ? gradient.load.data() : nullptr,
-         coupled_ ? gradient.own.data() : nullptr, blocks, vectors * resistance_stride(), charge,
-         gradient.kernel.data()},
+        kernel_reference(clusters_[k]), pass, scratch.kernel.data(),
+        scratch.resistance.data() + at,
+        {levels.count, value, stride_, gradient.by_resistance.data() + at,
+         coupled_ ? gradient.by_load.data() + at : nullptr,
+         coupled_ ? gradient.by_own.data() + at : nullptr, vectors * resistance_stride(), charge, gradient.kernel.data()},
         out);
     for (Index i = 0; i < shape_.positions(); ++i) total[i] += own[i];
     const auto l = static_cast<double>(shape_.length);
@@ -132,7 +131,7 @@ void ClosureFast::gradient_columns_idle(Index vectors, GradientScratch& gradient
   for (std::size_t k = 0; k < clusters_.size(); ++k)
     for (Index panel = 0; panel < clusters_[k].panels; ++panel)
       for (Index b = 0; b < blocks; ++b)
-        table_->product({static_cast<int>(vectors), static_cast<int>(width), static_cast<int>(lanes),
+        table_->product({static_cast<int>(vectors), static_cast<int>(width), static_cast<int>(lanes), panel == 0,
                          gradient.charge.data() + clusters_[k].first_place + panel * width, padded_cols(), 1,
                          clusters_[k].delta_by_column.data() + (panel * blocks + b) * width * lanes, lanes,
                          gradient.by_x.data() + (x_row(k, 0, vectors) * blocks + b) * lanes, blocks * lanes});

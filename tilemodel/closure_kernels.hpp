@@ -61,19 +61,24 @@ struct Columns {
 
 // What the loss says about a panel: e f_b, and what that leaves of R_b.
 struct ColumnsBackward {
+  bool fresh;            // by_resistance, by_load and by_own are written, not added to
   const float* charge;   // vectors x charge_stride: e, derivative by the panel's charges
   long charge_stride;
   float* share;          // blocks x vectors x panel_cols: e f_b
-  float* behind;         // the same size: D behind each block, scratch
-  float* sum;            // the same size: sum of x delta over a block, scratch; not used without mesh
-  float* by_resistance;  // vectors x blocks x kMostLanes: sums are added to the lanes
+  float* behind;         // scratch, backward_panel floats: D behind each block
+  float* sum;            // the same: sum of x delta over a block; not used without mesh
+  float* by_resistance;  // vectors x resistance_stride: sums over the panel are added
   float* by_load;        // the same; null without mesh
   float* by_own;         // the same; null without mesh
 };
 
-// out[m][lane] += sum over k of a[m a_row + k a_depth] b[k b_depth + lane].
+inline constexpr int kPanelVectors = 6;  // vectors that go through a panel together
+constexpr long backward_panel(int blocks, int panel_cols) { return static_cast<long>(blocks) * kPanelVectors * panel_cols; }
+
+// out[m][lane] += (fresh: =) sum over k of a[m a_row + k a_depth] b[k b_depth + lane].
 struct Product {
   int rows, depth, lanes;  // lanes: a multiple of the kernel's
+  bool fresh;              // out is written, not added to
   const float* a;
   long a_row, a_depth;
   const float* b;
@@ -86,15 +91,17 @@ struct ReferenceBackward {
   int levels;               // of the pass
   const float* x;           // bins x x_stride: derivative by x plus that by the charge times conductance
   long x_stride;
-  const float* resistance;  // bins x by_resistance_stride
-  const float* load;        // the same; null without mesh
-  const float* own;         // the same; null without mesh
-  long by_resistance_stride;
-  long resistance_stride;   // of the forward result
+  // By R_b, K_b and the integral of A_b m_b^2: bins x resistance_stride.
+  const float* resistance;
+  const float* load;        // null without mesh
+  const float* own;         // null without mesh
+  long resistance_stride;   // the same as of the forward result
   float charge;
   float* scratch;           // backward_scratch floats
 };
-constexpr long backward_scratch(int blocks) { return 5 * kRowFloats * (blocks + 1); }
+constexpr long backward_scratch(int blocks, int bins) {
+  return 5 * kRowFloats * (blocks + 1) + 4 * rounded_blocks(blocks) * bins;
+}
 
 struct ReferenceGradientOut {
   float* lengths;  // positions: per code step; writable kMostLanes behind the end

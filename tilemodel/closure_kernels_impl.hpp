@@ -302,9 +302,8 @@ inline void panel(const Columns& c, int first) {
     }
 }
 
-// Six vectors fill the registers; what is left over is shared out between two smaller panels rather than left to one
+// kPanelVectors vectors fill the registers; what is left over is shared out between two smaller panels rather than left to one
 // of one or two vectors, which would wait for its own sums.
-constexpr int kPanelVectors = 6;
 
 template <bool mesh>
 void some_vectors(const Columns& c, int first, int count) {

@@ -17,7 +17,10 @@ void TileModel::Impl::check_codes(const Codes& codes) const {
                                       std::to_string(tile.rows));
   const int largest = passes.max_code();
   const auto limit = static_cast<typename Codes::Scalar>(largest);
-  const bool inside = (codes.array() <= limit && codes.array() >= -limit).all();  // false with a NaN
+  int outside = 0;  // a plain loop, so that the compiler makes vectors of it; a NaN is outside
+  for (Index k = 0; k < codes.size(); ++k)
+    outside |= static_cast<int>(!(codes.data()[k] <= limit)) | static_cast<int>(!(codes.data()[k] >= -limit));
+  const bool inside = outside == 0;
   for (Index v = 0; v < codes.rows() && !inside; ++v)
     for (Index i = 0; i < codes.cols(); ++i)
       if (!(codes(v, i) <= limit && codes(v, i) >= -limit))
@@ -110,6 +113,7 @@ void TileModel::Impl::compute_base(Index count, int longest_code, Workspace::Imp
     }
     if (groups[g].fast) {
       const ClosureFast& fast = *groups[g].fast;
+      scratch.followed = nullptr;
       const ClosureFast::Input input = fast.start(count, longest_code, false, scratch.fast);
       for (Index v = 0; v < count; ++v) {
         for (Index i = 0; i < tile.rows; ++i)

@@ -49,6 +49,7 @@ template <typename Codes, typename Charge>
 void TileModel::Impl::evaluate_fast(const Codes& codes, Workspace::Impl& scratch, Charge& charge) const {
   check_codes(codes);
   charge.setZero(codes.rows(), tile.cols);
+  int parts = 0;  // of the batch, with a scratch of their own
   constexpr bool kWhole = std::is_same_v<Codes, IntMatrix>;
   const double scale = charge_unit();
   for (Index first = 0; first < codes.rows(); first += kFastBlock) {
@@ -65,6 +66,7 @@ void TileModel::Impl::evaluate_fast(const Codes& codes, Workspace::Impl& scratch
           else
             fast.skip(v, count, scratch.fast);
         }
+        ++parts;
         const float* out = fast.charges(count, scratch.fast);
         for (Index v = 0; v < count; ++v)
           add_columns(out + v * fast.padded_cols(), pass.weight * scale, group.runs,
@@ -72,6 +74,7 @@ void TileModel::Impl::evaluate_fast(const Codes& codes, Workspace::Impl& scratch
       }
     }
   }
+  scratch.followed = parts == 1 ? this : nullptr;
 }
 
 template void TileModel::Impl::evaluate_fast(const IntMatrix&, Workspace::Impl&, Matrix&) const;

@@ -1,4 +1,6 @@
 // Gradients of batches through the float32 closure.
+#include <type_traits>
+
 #include "tilemodel/load_codes.hpp"
 #include "tilemodel/model_impl.hpp"
 
@@ -37,25 +39,54 @@ void add_by_codes(const float* by_length, const PassTable::Entry::Slope& slope, 
     for (Index p = 0; p < rows; ++p) add(p, by_length[p]);
 }
 
-// By conductances, from the kernel's panels.
-template <typename Dense>
-void add_by_g(const Group& group, const ClosureFast::GradientScratch& scratch, Dense& by_g) {
-  const Index width = group.fast->panel_cols(), rows = by_g.rows();
+// A piece of a run of columns within one panel of the kernel.
+struct PanelPiece {
+  const ColumnRun& run;
+  Index place, done, count;  // first place, columns of the run before it, columns
+};
+template <typename Visit>
+void for_each_piece(const Group& group, Visit visit) {
+  const Index width = group.fast->panel_cols();
   for (const ColumnRun& run : group.runs)
     for (Index done = 0; done < run.count;) {
-      const Index place = run.place + done, inside = place % width;
-      const Index count = std::min(run.count - done, width - inside);
-      for (Index p = 0; p < rows; ++p) {
-        const float* from = group.fast->gradient_by_g(p, place - inside, scratch) + inside;
-        auto* to = &by_g(group.columns.row(p, rows), run.column + done * run.step);
-        using Scalar = typename Dense::Scalar;
-        if (run.step == 1)
-          for (Index k = 0; k < count; ++k) to[k] += static_cast<Scalar>(from[k]);
-        else
-          for (Index k = 0; k < count; ++k) to[k * run.step] += static_cast<Scalar>(from[k]);
-      }
+      const Index place = run.place + done, count = std::min(run.count - done, width - place % width);
+      visit(PanelPiece{run, place, done, count});
       done += count;
     }
+}
+
+// Whole panels of neighbouring columns have a place of their own in a float32 gradient.
+bool is_own_panel(const PanelPiece& piece, Index width) {
+  return piece.run.step == 1 && piece.count == width;
+}
+void find_targets(const Group& group, MatrixF& by_g, std::vector<ClosureFast::PanelTarget>& targets) {
+  const Index width = group.fast->panel_cols(), rows = by_g.rows();
+  for_each_piece(group, [&](const PanelPiece& piece) {
+    if (!is_own_panel(piece, width)) return;
+    targets[static_cast<std::size_t>(piece.place / width)] = {
+        &by_g(group.columns.row(0, rows), piece.run.column + piece.done),
+        group.columns.north ? -by_g.cols() : by_g.cols()};
+  });
+}
+void find_targets(const Group&, Matrix&, std::vector<ClosureFast::PanelTarget>&) {}
+
+// By the conductances of panels that have no place of their own.
+template <typename Dense>
+void add_by_g(const Group& group, const ClosureFast::GradientScratch& scratch, bool fresh, Dense& by_g) {
+  using Scalar = typename Dense::Scalar;
+  const Index width = group.fast->panel_cols(), rows = by_g.rows();
+  for_each_piece(group, [&](const PanelPiece& piece) {
+    if (std::is_same_v<Dense, MatrixF> && is_own_panel(piece, width)) return;
+    const Index inside = piece.place % width, step = piece.run.step;
+    for (Index p = 0; p < rows; ++p) {
+      const float* from = group.fast->gradient_by_g(p, piece.place - inside, scratch) + inside;
+      Scalar* to = &by_g(group.columns.row(p, rows), piece.run.column + piece.done * step);
+      if (fresh)
+        for (Index k = 0; k < piece.count; ++k) to[k * step] = static_cast<Scalar>(from[k]);
+      else
+        for (Index k = 0; k < piece.count; ++k) to[k * step] += static_cast<Scalar>(from[k]);
+    }
+  });
 }
 
 }  // namespace
@@ -66,8 +97,12 @@ void TileModel::Impl::gradient_fast(const Dense& codes, const Dense& charge_grad
                                     BasicGradient<Dense>& out) const {
   WireGradient wire;
   ClosureFast::GradientScratch& own = scratch.fast_gradient;
+  std::vector<ClosureFast::PanelTarget>& targets = scratch.panel_targets;
+  bool fresh = options.g_siemens;  // nothing has been written to out.g_siemens
   for (Index first = 0; first < codes.rows(); first += kGradientBlock) {
     const Index count = std::min(kGradientBlock, codes.rows() - first);
+    const bool followed = options.after_charge && scratch.followed == this && count == codes.rows();
+    const bool whole = passes.whole_codes() && all_whole(codes, first, count);
     for (const PassTable::Entry& pass : passes.passes()) {
       const bool idle = !has_sign(codes, first, count, pass);
       const auto slope = pass.slope(passes, options.rising_zero);
@@ -75,24 +110,25 @@ void TileModel::Impl::gradient_fast(const Dense& codes, const Dense& charge_grad
       const bool by_reference = options.codes || options.wire;
       for (const Group& group : groups) {
         const ClosureFast& fast = *group.fast;
-        const ClosureFast::Input input = fast.start(count, pass.longest_code, false, scratch.fast);
+        const ClosureFast::Input input = fast.start(count, pass.longest_code, whole, scratch.fast);
         const auto load = [&](Index v) {
           return load_vector(input, codes.data() + (first + v) * tile.rows, tile.rows, group.columns.north,
                              pass, passes);
         };
         float* by_charge = fast.gradient_start(count, own);
+        targets.assign(static_cast<std::size_t>(fast.panels()), {});
+        if (options.g_siemens) find_targets(group, out.g_siemens, targets);
         for (Index v = 0; v < count; ++v) {
           load_charges(charge_gradient.data() + (first + v) * tile.cols, pass.weight * charge_unit(),
                        group.runs, by_charge + v * fast.padded_cols());
-          if (!idle) {
-            load(v);
-            fast.follow(v, count, pass.longest_code, input, scratch.fast, own);
-          }
+          if (idle || followed) continue;
+          load(v);
+          fast.follow(v, count, pass.longest_code, input, scratch.fast);
         }
         if (idle)
           fast.gradient_columns_idle(count, own);
         else
-          fast.gradient_columns(count, scratch.fast, by_reference, options.g_siemens, own);
+          fast.gradient_columns(count, scratch.fast, {by_reference, options.g_siemens, fresh}, targets, own);
         for (Index v = 0; v < count && by_reference; ++v) {
           if (!idle) load(v);
           const float* by_length =
@@ -102,10 +138,13 @@ void TileModel::Impl::gradient_fast(const Dense& codes, const Dense& charge_grad
             add_by_codes(by_length, slope, tile.rows, group.columns.north,
                          codes.data() + (first + v) * tile.rows, out.codes.data() + (first + v) * tile.rows);
         }
-        if (!idle && options.g_siemens) add_by_g(group, own, out.g_siemens);
+        if (!idle && options.g_siemens) add_by_g(group, own, fresh, out.g_siemens);
       }
+      fresh = fresh && idle;
     }
   }
+  scratch.followed = nullptr;
+  if (fresh) out.g_siemens.setZero();
   out.r_col_ohm = wire.cell_ohm;
   out.r_sense_ohm = wire.end_ohm;
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <type_traits>
 
 #include "tilemodel/closure_fast.hpp"
 #include "tilemodel/pass_table.hpp"
@@ -38,16 +37,26 @@ inline bool load_lengths(ClosureFast::Input input, Index rows, const PulseLength
   return any;
 }
 
-// One vector of codes or of pulse lengths, row 0 first.
+// Whether all pulse lengths of some vectors are codes.
+template <typename Codes>
+inline bool all_whole(const Codes& codes, Index first, Index count) {
+  using Scalar = typename Codes::Scalar;
+  const Scalar* from = codes.data() + first * codes.cols();
+  int broken = 0;
+  for (Index k = 0; k < count * codes.cols(); ++k)
+    broken |= from[k] != static_cast<Scalar>(static_cast<int>(from[k])) ? 1 : 0;
+  return broken == 0;
+}
+
+// One vector of codes or of pulse lengths, row 0 first. With input.codes all lengths have to be whole.
 template <typename Code>
 inline bool load_vector(const ClosureFast::Input& input, const Code* codes, Index rows, bool north,
                  const PassTable::Entry& pass, const PassTable& table) {
   const auto load = [&](const auto& pulse) {
     const Index last = rows - 1;
-    if constexpr (std::is_same_v<Code, int>)
-      if (input.codes)
-        return north ? load_codes(input, rows, [=](Index p) { return static_cast<int>(pulse(last - p)); })
-                     : load_codes(input, rows, [=](Index p) { return static_cast<int>(pulse(p)); });
+    if (input.codes)
+      return north ? load_codes(input, rows, [=](Index p) { return static_cast<int>(pulse(last - p)); })
+                   : load_codes(input, rows, [=](Index p) { return static_cast<int>(pulse(p)); });
     return north ? load_lengths(input, rows, [=](Index p) { return pulse(last - p); })
                  : load_lengths(input, rows, pulse);
   };

@@ -144,6 +144,9 @@ struct GradientOptions {
   /// Inputs are never negative (pixels, activations behind a relu): at code 0 take the derivative of a pulse that
   /// begins to grow instead of the mean of both signs; saves the pass of the other sign.
   bool rising_zero = false;
+  /// The workspace was last used for charge() of this model with the same codes: form closure in float32 then does not
+  /// follow its reference columns again (batches of up to 128 vectors of one sign and sense end).
+  bool after_charge = false;
 };
 
 /// Scratch memory of TileModel. Grows to what the largest batch needs and is then reused without

@@ -27,7 +27,7 @@ inline constexpr Index kBlock = 32;
 // The same for the float32 closure, whose panels and inputs share the second-level cache.
 inline constexpr Index kFastBlock = 128;
 // Its gradient keeps a number for every vector, block and column of a panel besides.
-inline constexpr Index kGradientBlock = 64;
+inline constexpr Index kGradientBlock = 128;
 
 enum Feature : std::size_t {
   kCharge,
@@ -85,9 +85,11 @@ struct Workspace::Impl {
   MeshEstimate::Scratch mesh;
   Closure::Scratch closure;
   ClosureFast::Scratch fast;
+  const void* followed = nullptr;  // whose reference columns `fast` holds, of all vectors of a charge()
   LadderFast::Scratch fast_ladder;
   ProductFast::Scratch fast_product;
   ClosureFast::GradientScratch fast_gradient;
+  std::vector<ClosureFast::PanelTarget> panel_targets;
   Matrix charge;
   GradientScratch gradient;
 };

@@ -318,3 +318,42 @@ TEST_CASE("gradients in float32, without the mean at 0 and in parts are those of
   CHECK(other.codes.size() == 0);
   CHECK(nodal::largest_difference(other.g_siemens, whole.g_siemens) < 1e-12);
 }
+
+TEST_CASE("a float32 gradient lands on its columns, with and without the charge's reference columns", "[kernel]") {
+  const auto sense = GENERATE(data::SenseEnd::south, data::SenseEnd::north, data::SenseEnd::alternate);
+  const int lowest = GENERATE(-90, 0);
+  Problem p{spec_of(Form::closure), data::tile_preset("pcm-14nm"), {}, {}, {}};
+  p.spec.block_rows = 16;
+  p.tile.rows = 77;
+  p.tile.cols = 83;  // whole panels and a part of one
+  p.tile.r_col_ohm = 5.0;
+  p.tile.sense = sense;
+  p.g = nodal::random_conductances(77, 83, 51);
+  const IntMatrix codes = nodal::random_codes(7, 77, lowest, 127, 52);
+  p.codes = codes.cast<double>();
+  p.by_charge = random_normal_matrix({53}, 7, 83) * 1e12;
+  p.spec.arithmetic = tilemodel::Arithmetic::float64;
+  const Gradient expected = p.gradient();
+
+  p.spec.arithmetic = tilemodel::Arithmetic::float32;
+  const TileModel model(p.spec, p.tile, p.g), other(p.spec, p.tile, 0.5 * p.g);
+  const MatrixF as_floats = codes.cast<float>(), by_charge = p.by_charge.cast<float>();
+  Workspace workspace;
+  tilemodel::GradientF alone, after;
+  model.gradient(as_floats, by_charge, alone, workspace);
+  CHECK(nodal::largest_difference(alone.codes.cast<double>(), expected.codes) < 2e-5);
+  CHECK(nodal::largest_difference(alone.g_siemens.cast<double>(), expected.g_siemens) < 2e-5);
+
+  const auto same_after = [&](const TileModel& last) {
+    MatrixF charge;
+    last.charge(codes, charge, workspace);
+    tilemodel::GradientOptions options;
+    options.after_charge = true;
+    model.gradient(as_floats, by_charge, after, workspace, options);
+    CHECK(after.codes == alone.codes);
+    CHECK(after.g_siemens == alone.g_siemens);
+    CHECK(after.r_col_ohm == alone.r_col_ohm);
+  };
+  same_after(model);
+  same_after(other);  // the workspace knows whose reference columns it holds
+}
