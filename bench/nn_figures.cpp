@@ -14,6 +14,7 @@
 #include "bench/figure_table.hpp"
 #include "bench/openblas.hpp"
 #include "nn/nn.hpp"
+#include "nn/tile_layer.hpp"
 
 namespace crosstile::bench {
 
@@ -56,9 +57,9 @@ nn::NetworkSpec published_network() {
   return spec;
 }
 
-Samples epochs_of(const Mnist& mnist, nn::TrainOptions options) {
+Samples epochs_of(const Mnist& mnist, const nn::TrainOptions& options, const nn::NetworkSpec& network) {
   Samples samples;
-  nn::TrainState state = nn::start_training(published_network(), options);
+  nn::TrainState state = nn::start_training(network, options);
   nn::TrainHooks hooks;
   const auto clock = [] { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; };
   double before = clock();
@@ -100,12 +101,12 @@ const char* kNoPyTorch = "PyTorch is not installed (Debian: python3-torch)";
 
 void epoch_figures(Report& report) {
   const Mnist mnist;
-  const Samples digital = epochs_of(mnist, published_options(kRounds));
+  const Samples digital = epochs_of(mnist, published_options(kRounds), published_network());
   nn::TrainOptions options = published_options(kRounds);
   options.kinds = {pulsed(0.0, 0.0, 7)};
-  const Samples quiet = epochs_of(mnist, options);
+  const Samples quiet = epochs_of(mnist, options, published_network());
   options.kinds = {pulsed(0.4, 0.4, 7)};
-  const Samples noisy = epochs_of(mnist, options);
+  const Samples noisy = epochs_of(mnist, options, published_network());
   const auto torch = pytorch_epochs();
   const auto add = [&](const std::string& name, const Goal& goal, const Samples& ours) {
     if (!torch) return report.skip(name, goal, "x", kNoPyTorch + std::string("; ") + to_text(seconds(ours)));
@@ -118,6 +119,33 @@ void epoch_figures(Report& report) {
   add("digital epoch, in PyTorch epochs", at_most(1.0), digital);
   add("pulsed epoch without noise, in PyTorch epochs", at_most(kPulsedGoal), quiet);
   add("pulsed epoch, noise 0.4 both ways, in PyTorch epochs", at_most(kPulsedGoal), noisy);
+}
+
+// As examples/mnist_irdrop.toml trains: 392 rows a tile, sensed behind the last, blocks of 56 rows, 20 ohm a cell.
+void tile_figures(Report& report) {
+  const Mnist mnist;
+  nn::NetworkSpec network;
+  network.layers = {784, 256, 10};
+  nn::TrainOptions options;
+  options.epochs = kRounds;
+  options.threads = 1;
+  const Samples digital = epochs_of(mnist, options, network);
+  nn::TileLayerOptions kind;
+  kind.tile = data::tile_preset("pcm-14nm");
+  kind.tile.rows = 392;
+  kind.tile.cols = 512;
+  kind.tile.sense = data::SenseEnd::south;
+  kind.tile.r_col_ohm = 20.0;
+  kind.tile.adc.enabled = true;
+  kind.model.block_rows = 56;
+  options.learning_rate = 0.05;
+  options.kinds = {nn::tile_kind(kind)};
+  const Samples tiles = epochs_of(mnist, options, network);
+  report.add(Figure{.name = "epoch through the tile model, 20 ohm, in digital epochs",
+                    .goal = at_most(4.0),
+                    .reached = times(tiles.best() / digital.best()),
+                    .note = to_text(seconds(tiles)),
+                    .baseline = Baseline{"digital", seconds(digital), "epoch, batch 128, shifts, momentum"}});
 }
 
 // Four points from quiet to noisy, none of which diverges, stand for the 144 of the sweep.
@@ -171,6 +199,7 @@ int main(int argc, char** argv) {
   prepare_openblas(argv);  // for PyTorch, which inherits the choice of kernels
   const Program program{"nn",
                         {{"epoch", "epochs beside PyTorch", epoch_figures},
+                         {"tiles", "an epoch through the tile model beside a digital one", tile_figures},
                          {"sweep", "time of the 144-point sweep", sweep_figures},
                          {"accuracy", "digital accuracy", accuracy_figures}},
                         {{"BLAS of PyTorch", openblas_text()}}};
