@@ -84,6 +84,7 @@ class EventDriven {
       total_s += pass.window_s;
       if (crossbar_.tile.is_linear() && !options_.energy && !options_.trace) run_linear_pass(pass, charge, result);
       else if (!run_gated_pass(pass, charge, correction, result)) run_pass(pass, charge, correction, result);
+      else if (options_.energy) run_pass_for_energy(pass, result);
       result.charge_coulomb += pass.weight * (counts_ ? counted(charge + correction) : Vector(charge + correction));
       const double largest = charge.cwiseAbs().maxCoeff();
       if (largest > 0.0) result.rc_share = std::max(result.rc_share, correction.cwiseAbs().maxCoeff() / largest);
@@ -109,7 +110,7 @@ class EventDriven {
 
   // Rows that drop out one after another. False when another method has to.
   bool run_gated_pass(const data::Pass& pass, Vector& charge, Vector& correction, ChargeResult& result) {
-    if (crossbar_.tile.drive != data::Drive::gated || options_.energy || options_.trace || !StripMesh::takes(crossbar_)) return false;
+    if (crossbar_.tile.drive != data::Drive::gated || options_.trace || !StripMesh::takes(crossbar_)) return false;
     if (!gated_) gated_ = std::make_unique<GatedCharge>(crossbar_, solver_.ohmic(), options_.steady);
     Vector taken = Vector::Zero(crossbar_.cols());
     const auto sums = gated_->run(pass, [&](double length_s, const Vector& current) { taken += length_s * taken_up(current); });
@@ -121,6 +122,16 @@ class EventDriven {
     result.intervals += sums->intervals;
     result.iterations += sums->sweeps;
     return true;
+  }
+
+  // Energies need the voltages of all nodes; asking for them leaves the charges as they are.
+  void run_pass_for_energy(const data::Pass& pass, ChargeResult& result) {
+    const auto intervals = result.intervals;
+    const double shortest = result.shortest_interval_s;
+    Vector charge = Vector::Zero(crossbar_.cols()), correction = charge;
+    run_pass(pass, charge, correction, result);
+    result.intervals = intervals;
+    result.shortest_interval_s = shortest;
   }
 
   void run_pass(const data::Pass& pass, Vector& charge, Vector& correction, ChargeResult& result) {
