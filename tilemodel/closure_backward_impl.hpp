@@ -137,7 +137,7 @@ inline void panel_backward(const Columns& c, const ColumnsBackward& g, int first
   const float* delta = c.delta;
   const float* x = c.x + first * c.x_stride;
   const float* q = c.mesh;
-  const long at = first * c.resistance_stride, stride = c.resistance_stride, x_stride = c.x_stride;
+  const long at = first * c.resistance_stride, stride = c.resistance_stride;
   const float* const resistance = c.resistance + at;
   const float* const drop = mesh ? c.load + at : nullptr;
   const float* const own = mesh ? c.own + at : nullptr;
@@ -147,23 +147,7 @@ inline void panel_backward(const Columns& c, const ColumnsBackward& g, int first
   const long block_floats = static_cast<long>(c.vectors) * kCols;
   for (int b = 0; b < c.blocks; ++b) {
     V sums[vectors][pieces];
-#pragma GCC unroll 16
-    for (int v = 0; v < vectors; ++v)
-#pragma GCC unroll 4
-      for (int k = 0; k < pieces; ++k) sums[v][k] = V{};
-    for (int i = 0; i < c.length; ++i) {
-      V right[pieces];
-#pragma GCC unroll 4
-      for (int k = 0; k < pieces; ++k) right[k] = load(delta + k * kLanes);
-#pragma GCC unroll 16
-      for (int v = 0; v < vectors; ++v) {
-        const V factor = all(x[v * x_stride]);
-#pragma GCC unroll 4
-        for (int k = 0; k < pieces; ++k) sums[v][k] += factor * right[k];
-      }
-      delta += kCols;
-      ++x;
-    }
+    block_sums<vectors, pieces>(delta + b * c.length * kCols, x + b * c.length, c, sums);
 #pragma GCC unroll 16
     for (int v = 0; v < vectors; ++v) {
       const V r = all(resistance[v * stride + b]);

@@ -61,6 +61,7 @@ ClosureFast::ClosureFast(const Closure& closure)
             static_cast<float>(closure.mesh()(b, members[static_cast<std::size_t>(c)]));
     order_.insert(order_.end(), members.begin(), members.end());
     order_.resize(static_cast<std::size_t>(cluster.first_place + cluster.panels * width), -1);
+    has_gaps_ = has_gaps_ || count % width != 0;
     clusters_.push_back(std::move(cluster));
   }
 }

@@ -127,6 +127,7 @@ class ClosureFast {
   ClosureShape shape_;
   Index stride_;
   bool coupled_;
+  bool has_gaps_ = false;  // places without a column
   AlignedFloats offset_;
   std::vector<Cluster> clusters_;
   std::vector<Index> order_;

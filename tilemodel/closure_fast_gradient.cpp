@@ -8,7 +8,8 @@ float* ClosureFast::gradient_start(Index vectors, GradientScratch& gradient) con
   const Index rows = static_cast<Index>(clusters_.size()) * shape_.bins * vectors;
   const Index width = table_->panel_cols, blocks = shape_.blocks;
   const Index panel = kernels::backward_panel(static_cast<int>(blocks), static_cast<int>(width));
-  std::fill_n(gradient.charge.reserve(vectors * padded_cols()), vectors * padded_cols(), 0.0f);
+  float* charge = gradient.charge.reserve(vectors * padded_cols());
+  if (has_gaps_) std::fill_n(charge, vectors * padded_cols(), 0.0f);
   gradient.by_x.reserve(rows * blocks * padded_length());
   gradient.by_resistance.reserve(rows * resistance_stride());
   if (coupled_) {
@@ -22,7 +23,7 @@ float* ClosureFast::gradient_start(Index vectors, GradientScratch& gradient) con
   gradient.value.reserve((shape_.bins + 1) * stride_);
   gradient.kernel.reserve(kernels::backward_scratch(static_cast<int>(blocks), static_cast<int>(shape_.bins)));
   gradient.lengths.reserve(stride_);
-  return gradient.charge.data();
+  return charge;
 }
 
 // Sum over the vectors of x times e f_b, for one block's rows.

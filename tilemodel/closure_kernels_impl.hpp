@@ -254,6 +254,29 @@ inline V with_mesh(V sums, V q, float drop, float own) {
   return sums + share * (sums + own);
 }
 
+// Sums over one block's rows of x delta, for some vectors and a panel.
+template <int vectors, int pieces>
+inline void block_sums(const float* delta, const float* x, const Columns& c, V (&sums)[vectors][pieces]) {
+  const long x_stride = c.x_stride;
+#pragma GCC unroll 16
+  for (int v = 0; v < vectors; ++v)
+#pragma GCC unroll 4
+    for (int k = 0; k < pieces; ++k) sums[v][k] = V{};
+  for (int i = 0; i < c.length; ++i) {
+    V g[pieces];
+#pragma GCC unroll 4
+    for (int k = 0; k < pieces; ++k) g[k] = load(delta + k * kLanes);
+#pragma GCC unroll 16
+    for (int v = 0; v < vectors; ++v) {
+      const V factor = all(x[v * x_stride]);
+#pragma GCC unroll 4
+      for (int k = 0; k < pieces; ++k) sums[v][k] += factor * g[k];
+    }
+    delta += pieces * kLanes;
+    ++x;
+  }
+}
+
 // A panel of kPanelPieces vectors of columns for `vectors` vectors.
 template <int vectors, int pieces, bool mesh>
 inline void panel(const Columns& c, int first) {
@@ -265,23 +288,7 @@ inline void panel(const Columns& c, int first) {
   const float* x = c.x + first * c.x_stride;
   for (int b = 0; b < c.blocks; ++b) {
     V sums[vectors][pieces];
-#pragma GCC unroll 16
-    for (int v = 0; v < vectors; ++v)
-#pragma GCC unroll 4
-      for (int k = 0; k < pieces; ++k) sums[v][k] = V{};
-    for (int i = 0; i < c.length; ++i) {
-      V g[pieces];
-#pragma GCC unroll 4
-      for (int k = 0; k < pieces; ++k) g[k] = load(delta + k * kLanes);
-#pragma GCC unroll 16
-      for (int v = 0; v < vectors; ++v) {
-        const V factor = all(x[v * c.x_stride]);
-#pragma GCC unroll 4
-        for (int k = 0; k < pieces; ++k) sums[v][k] += factor * g[k];
-      }
-      delta += kCols;
-      ++x;
-    }
+    block_sums<vectors, pieces>(delta + b * c.length * kCols, x + b * c.length, c, sums);
 #pragma GCC unroll 16
     for (int v = 0; v < vectors; ++v) {
       const long at = (first + v) * c.resistance_stride + b;

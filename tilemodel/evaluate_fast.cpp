@@ -6,16 +6,20 @@ namespace crosstile::tilemodel {
 
 namespace {
 
-template <typename Scalar>
-void add_columns(const float* charge, double factor, const std::vector<ColumnRun>& runs, Scalar* out) {
+// fresh: out is written, not added to.
+template <bool fresh, typename Scalar>
+void put_columns(const float* charge, double factor, const std::vector<ColumnRun>& runs, Scalar* out) {
   const auto scale = static_cast<Scalar>(factor);
   for (const ColumnRun& run : runs) {
     const float* from = charge + run.place;
     Scalar* to = out + run.column;
+    const auto value = [&](Index k, Scalar before) {
+      return (fresh ? Scalar(0) : before) + scale * static_cast<Scalar>(from[k]);
+    };
     if (run.step == 1)
-      for (Index k = 0; k < run.count; ++k) to[k] += scale * static_cast<Scalar>(from[k]);
+      for (Index k = 0; k < run.count; ++k) to[k] = value(k, to[k]);
     else
-      for (Index k = 0; k < run.count; ++k) to[k * run.step] += scale * static_cast<Scalar>(from[k]);
+      for (Index k = 0; k < run.count; ++k) to[k * run.step] = value(k, to[k * run.step]);
   }
 }
 
@@ -48,12 +52,13 @@ bool TileModel::Impl::is_fast() const {
 template <typename Codes, typename Charge>
 void TileModel::Impl::evaluate_fast(const Codes& codes, Workspace::Impl& scratch, Charge& charge) const {
   check_codes(codes);
-  charge.setZero(codes.rows(), tile.cols);
+  charge.resize(codes.rows(), tile.cols);
   int parts = 0;  // of the batch, with a scratch of their own
   constexpr bool kWhole = std::is_same_v<Codes, IntMatrix>;
   const double scale = charge_unit();
   for (Index first = 0; first < codes.rows(); first += kFastBlock) {
     const Index count = std::min(kFastBlock, codes.rows() - first);
+    bool fresh = true;  // nothing has been written of these vectors
     for (const PassTable::Entry& pass : passes.passes()) {
       if (!has_sign(codes, first, count, pass)) continue;
       for (const Group& group : groups) {
@@ -68,11 +73,16 @@ void TileModel::Impl::evaluate_fast(const Codes& codes, Workspace::Impl& scratch
         }
         ++parts;
         const float* out = fast.charges(count, scratch.fast);
-        for (Index v = 0; v < count; ++v)
-          add_columns(out + v * fast.padded_cols(), pass.weight * scale, group.runs,
-                      charge.data() + (first + v) * tile.cols);
+        const auto put = [&]<bool is_fresh>() {
+          for (Index v = 0; v < count; ++v)
+            put_columns<is_fresh>(out + v * fast.padded_cols(), pass.weight * scale, group.runs,
+                                  charge.data() + (first + v) * tile.cols);
+        };
+        fresh ? put.template operator()<true>() : put.template operator()<false>();
       }
+      fresh = false;
     }
+    if (fresh) charge.middleRows(first, count).setZero();
   }
   scratch.followed = parts == 1 ? this : nullptr;
 }

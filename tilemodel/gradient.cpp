@@ -17,12 +17,13 @@ void TileModel::Impl::gradient(const Dense& codes, const Dense& charge_gradient,
                                       std::to_string(codes.rows()) + " x " + std::to_string(tile.cols));
   if (spec.correction.coefficients.size() != 0)
     throw Error(ErrorKind::usage, "a model with a fitted correction has no gradient; use the form without it");
-  if (options.codes) out.codes.setZero(codes.rows(), tile.rows);
+  if (options.codes) out.codes.resize(codes.rows(), tile.rows);
   if (options.g_siemens) out.g_siemens.resize(tile.rows, tile.cols);
   out.r_col_ohm = out.r_sense_ohm = 0.0;
   if (is_fast()) {
     gradient_fast(codes, charge_gradient, options, scratch, out);
   } else if constexpr (std::is_same_v<Dense, Matrix>) {
+    if (options.codes) out.codes.setZero();
     if (options.g_siemens) out.g_siemens.setZero();
     gradient_plain(codes, charge_gradient, options, scratch, out);
   } else {

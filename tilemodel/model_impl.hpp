@@ -124,6 +124,18 @@ struct TileModel::Impl {
   template <typename Dense>
   void gradient_fast(const Dense& codes, const Dense& charge_gradient, const GradientOptions& options,
                      Workspace::Impl& scratch, BasicGradient<Dense>& out) const;
+  template <typename Dense>
+  struct GradientPart {
+    const Dense& codes;
+    const Dense& charge_gradient;
+    const GradientOptions& options;
+    const PassTable::Entry& pass;
+    Index first, count;   // vectors
+    bool whole, followed;  // all codes are whole; the scratch holds the reference columns already
+  };
+  template <typename Dense>
+  void gradient_part(const GradientPart<Dense>& part, const Group& group, bool fresh, bool fresh_g,
+                     Workspace::Impl& scratch, WireGradient& wire, BasicGradient<Dense>& out) const;
   void gradient_plain(const Matrix& codes, const Matrix& charge_gradient, const GradientOptions& options,
                       Workspace::Impl& scratch, Gradient& out) const;
   void add_gradient(std::size_t group, const Matrix& codes, Index vector, const PassTable::Entry* pass,
