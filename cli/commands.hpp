@@ -16,6 +16,10 @@ void add_device_commands(CLI::App& app, Program& program);  // characterize, dev
 void add_study_commands(CLI::App& app, Program& program);   // study
 void add_sweep_command(CLI::App& app, Program& program);
 void add_info_command(CLI::App& app, Program& program);
+void add_doctor_command(CLI::App& app, Program& program);
+void add_completion_command(CLI::App& app, Program& program);  // after the others: it describes them
+/// --dry-run of the commands that take long. To be called after them; what it returns, after the command line was parsed.
+std::function<void()> add_dry_runs(CLI::App& app, Program& program);
 
 /// A subcommand with its two lines of help and an example below its flags.
 CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& help,

@@ -3,6 +3,7 @@
 
 #include "cli/commands.hpp"
 #include "core/files.hpp"
+#include "data/sealed_toml.hpp"
 #include "device/model_file.hpp"
 #include "validation/characterize.hpp"
 #include "validation/characterize_figures.hpp"
@@ -36,7 +37,7 @@ void characterize_command(const CharacterizeFlags& flags, Program& program) {
   options.held_out_share = flags.held_out;
   options.seed = flags.seed;
   const auto fit = validation::characterize(reads, options);
-  write_text_atomically(flags.out, validation::characterization_to_toml(fit));
+  write_text_atomically(flags.out, data::seal_toml(validation::characterization_to_toml(fit)));
   for (const auto& table : validation::characterization_tables(fit)) program.say(table);
   program.say(flags.out + ": device model \"" + options.name + "\"");
   if (fit.ignored_reads > 0) program.note(fmt::format("{} reads that are not positive were left out", fit.ignored_reads));

@@ -100,6 +100,8 @@ void network_facts(Facts& facts, const path& file) {
   const auto spec = nn::spec_of(network);
   facts.add("layers", std::vector<Index>(spec.layers.begin(), spec.layers.end()));
   facts.add("activation", std::string(data::to_name(spec.hidden)));
+  const data::Hdf5Reader reader(file, "network", kAnyVersion);
+  if (reader.has("epochs_done")) facts.add("epochs done", nn::read_checkpoint(file).epochs_done);
 }
 
 void hdf5_facts(Facts& facts, const path& file, const std::string& kind) {
@@ -129,6 +131,19 @@ void hdf5_facts(Facts& facts, const path& file, const std::string& kind) {
   for (const char* name : {"accuracy", "loss"})
     if (reader.has(name)) facts.add(name, fmt::format("{} numbers", reader.vector(name).size()));
   if (reader.has("method")) facts.add("method", reader.text("method"));
+}
+
+// A file whose hash stands elsewhere: in the manifest of the run folder it lies in.
+void recorded_facts(Facts& facts, const path& file) {
+  const path folder = file.has_parent_path() ? file.parent_path() : path(".");
+  if (!std::filesystem::exists(folder / "manifest.json") || file.filename() == "manifest.json") return;
+  const auto recorded = data::read_manifest(folder).files;
+  const auto entry = recorded.find(file.filename().string());
+  if (entry == recorded.end()) return;
+  if (hash_file(file) != entry->second)
+    throw Error(ErrorKind::bad_data,
+                file.string() + ": damaged or changed, its hash is not the one in manifest.json");
+  facts.add("hash", "ok (manifest.json)");
 }
 
 void folder_facts(Facts& facts, const path& folder) {
@@ -193,6 +208,8 @@ void file_facts(Facts& facts, const path& file) {
   const bool gzip = begin.starts_with("\x1f\x8b");
   const bool idx = begin.size() >= 3 && begin[0] == '\0' && begin[1] == '\0' && begin[2] == '\x08';
   if (gzip || idx) return idx_facts(facts, file);
+  recorded_facts(facts, file);
+  if (file.filename() == "manifest.json") return folder_facts(facts, file.has_parent_path() ? file.parent_path() : path("."));
   if (extension == ".h5" || extension == ".hdf5")
     return table_facts(facts, file, "hdf5 table (no hash to check)");
   if (extension == ".toml") return toml_facts(facts, file);

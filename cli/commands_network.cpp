@@ -46,7 +46,7 @@ void train_command(const std::string& file, const path& out, int threads, Index 
   const auto result =
       validation::run_training(pipeline, train, test, {work, noise_draws, program.progress()});
   if (!result.test_accuracy) throw Error(ErrorKind::not_converged, "the training diverged: " + result.reason);
-  nn::write_network(out, result.state.network, pipeline.toml);
+  validation::write_trained(out, result.state, pipeline.toml);
   std::filesystem::remove_all(work);
 
   say_training(out, result, pipeline.training.kinds.empty(), program);
@@ -90,7 +90,11 @@ void evaluate_command(const std::string& file, const std::string& network_file, 
   }
   const auto train = data::read_labelled_images(pipeline.data.train_images, pipeline.data.train_labels);
   const auto test = data::read_labelled_images(pipeline.data.test_images, pipeline.data.test_labels);
-  const auto rows = validation::evaluate_network(pipeline, network, model, train, test, program.progress());
+  auto rows = validation::evaluate_network(pipeline, network, model, train, test, program.progress());
+  const validation::OnTiles on{pipeline, network, validation::trained_calibrations(network_file), model};
+  if (!on.known.empty())
+    for (auto& row : validation::evaluate_as_trained(on, train, test, program.progress()))
+      rows.push_back(std::move(row));
   for (const auto& row : rows)
     if (row.report.status != nn::EvaluationStatus::ok)
       throw Error(ErrorKind::not_converged, row.label + ": " + row.report.reason);
@@ -105,6 +109,9 @@ void evaluate_command(const std::string& file, const std::string& network_file, 
                     {"chips", row.report.correct.size()},
                     {"images", row.report.images}});
   program.result["accuracy"] = list;
+  const auto costs = validation::inference_cost_table(validation::inference_costs(on, train, test));
+  program.say(costs);
+  program.result["inference"] = table_json(costs);
 }
 
 void add_train(CLI::App& app, Program& program) {

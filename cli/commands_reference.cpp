@@ -1,11 +1,14 @@
 // generate, fit, compare: reference data of the circuit, a fast model fitted to it, one against the other.
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "cli/commands.hpp"
 #include "data/config.hpp"
 #include "data/reference_set.hpp"
 #include "tilemodel/tilemodel.hpp"
-#include "validation/compare.hpp"
+#include "validation/compare_models.hpp"
+#include "validation/design.hpp"
 #include "validation/pipeline.hpp"
 
 namespace crosstile::cli {
@@ -15,23 +18,6 @@ namespace {
 using std::filesystem::path;
 using tilemodel::ErrorFigures;
 using tilemodel::Form;
-
-// Crossbars and matrices for the form `effective`, one per weight draw.
-circuit::Crossbar crossbar_of(const data::ReferenceSet& set, std::size_t draw, bool minus) {
-  if (set.tile.drive == data::Drive::bipolar)
-    return {set.tile, set.g_plus_siemens[draw], set.g_minus_siemens[draw]};
-  return {set.tile, minus ? set.g_minus_siemens[draw] : set.g_plus_siemens[draw]};
-}
-
-tilemodel::EffectiveMatrices effective_matrices(const data::ReferenceSet& set) {
-  tilemodel::EffectiveMatrices w;
-  const bool pairs = set.tile.weight_layout == data::WeightLayout::pair_columns;
-  for (std::size_t d = 0; d < set.g_plus_siemens.size(); ++d) {
-    w.plus.push_back(circuit::effective_matrix(crossbar_of(set, d, false), 0));
-    if (pairs) w.minus.push_back(circuit::effective_matrix(crossbar_of(set, d, true), 0));
-  }
-  return w;
-}
 
 // Mean energy of a product, and the largest current that any row's supply must give.
 void report_energy(const data::ReferenceSet& set, Program& program) {
@@ -151,7 +137,7 @@ tilemodel::Choice fitted(const FitFlags& flags, const data::ReferenceSet& set, P
   const Progress progress = program.progress();
   if (flags.target_error > 0.0)
     return tilemodel::fit_to_target(set, flags.target_error,
-                                    set.tile.is_linear() ? effective_matrices(set)
+                                    set.tile.is_linear() ? validation::effective_matrices(set, 0)
                                                          : tilemodel::EffectiveMatrices{},
                                     progress);
   tilemodel::Choice choice;
@@ -159,7 +145,7 @@ tilemodel::Choice fitted(const FitFlags& flags, const data::ReferenceSet& set, P
   choice.spec = flags.spec;
   choice.spec.form = form_for(flags, set.tile);
   choice.report = choice.spec.form == Form::effective
-                      ? tilemodel::fit(set, choice.spec, effective_matrices(set), progress)
+                      ? tilemodel::fit(set, choice.spec, validation::effective_matrices(set, 0), progress)
                       : tilemodel::fit(set, choice.spec, progress);
   if (flags.no_correction) {
     choice.spec.correction = {};
@@ -201,19 +187,6 @@ void fit_command(const FitFlags& flags, Program& program) {
                             tilemodel::judged_error(choice.report), out.string()));
 }
 
-// The model of any array of a set, also where one array's conductances are not enough.
-validation::DrawFactory draw_factory(const tilemodel::ModelSpec& spec) {
-  return [spec](const data::ReferenceSet& set, Index draw, bool minus) {
-    const auto d = static_cast<std::size_t>(draw);
-    const bool bipolar = set.tile.drive == data::Drive::bipolar;
-    const Matrix g = bipolar ? Matrix(set.g_plus_siemens[d] - set.g_minus_siemens[d])
-                     : minus ? set.g_minus_siemens[d]
-                             : set.g_plus_siemens[d];
-    if (spec.form != Form::effective) return tilemodel::TileModel(spec, set.tile, g);
-    return tilemodel::TileModel(spec, set.tile, g, circuit::effective_matrix(crossbar_of(set, d, minus)));
-  };
-}
-
 void compare_command(const std::string& file, const std::string& model_file, const path& out,
                      Program& program) {
   const auto set = data::read_reference_set(file);
@@ -226,7 +199,7 @@ void compare_command(const std::string& file, const std::string& model_file, con
   options.model_name = "fast model (" + std::string(tilemodel::form_name(model.spec.form)) +
                        (model.spec.correction.coefficients.size() > 0 ? " + correction)" : ")");
   options.progress = program.progress();
-  const auto comparison = validation::compare(set, draw_factory(model.spec), options);
+  const auto comparison = validation::compare(set, validation::draw_factory(model.spec), options);
   if (!out.empty()) validation::write_comparison(out, comparison);
   program.say(validation::comparison_table(comparison));
   program.result["command"] = "compare";
@@ -295,22 +268,62 @@ void add_fit(CLI::App& app, Program& program) {
       [flags, &program] { program.action = [flags, &program] { fit_command(*flags, program); }; });
 }
 
+struct CompareFlags {
+  std::string file, model, out;
+  int threads = 0;
+};
+
+void design_command(const CompareFlags& flags, Program& program) {
+  if (!flags.model.empty())
+    throw Error(ErrorKind::usage, "--model goes with a reference set; a design fits the models of its points itself");
+  if (flags.out.empty()) throw Error(ErrorKind::usage, "--out DIR is needed with a design of experiments");
+  const auto design = validation::read_design(flags.file);
+  const path folder(flags.out);
+  program.resume_hint = "finished points are kept in " + (folder / "points").string() +
+                        "; run the same command again to go on";
+  const auto outcome = validation::run_design(design, {folder, flags.threads, program.progress()});
+  const auto results = validation::write_design(design, outcome, folder);
+  program.result["command"] = "compare";
+  program.result["output"] = folder.string();
+  program.result["points"] = design.points.size();
+  program.result["computed"] = outcome.computed;
+  const auto failed = std::count_if(outcome.results.begin(), outcome.results.end(),
+                                    [](const auto& result) { return !result.failure.empty(); });
+  program.result["failed"] = failed;
+  program.result["skipped"] = design.skipped.size();
+  Json tables = Json::array();
+  for (const auto& table : results.tables) {
+    program.say(table);
+    tables.push_back(table_json(table));
+  }
+  program.result["tables"] = tables;
+  for (const auto& item : results.headline) program.say(item.label + ": " + item.value + " (" + item.note + ")");
+  program.say(fmt::format("{} points ({} failed); results in {}; worst vectors with their tiles in {}",
+                          design.points.size(), failed, (folder / "compare.csv").string(),
+                          (folder / "points").string()));
+}
+
+void run_compare(const CompareFlags& flags, Program& program) {
+  if (path(flags.file).extension() == ".toml") return design_command(flags, program);
+  if (flags.model.empty())
+    throw Error(ErrorKind::usage, "--model is needed with a reference set; a design of experiments (.toml) fits its own");
+  compare_command(flags.file, flags.model, flags.out, program);
+}
+
 void add_compare(CLI::App& app, Program& program) {
-  struct Flags {
-    std::string file, model, out;
-  };
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<CompareFlags>();
   CLI::App* command = add_command(
       app, "compare",
-      "A fast model against the circuit on held-out vectors of a reference set, beside the baselines\n"
-      "any model must beat: ideal product with fitted gains, best linear map.",
-      "crosstile compare reference.h5 --model model.h5 --out comparison.h5");
-  command->add_option("REF", flags->file, "reference set, .h5")->required();
-  command->add_option("--model", flags->model, "tile model, .h5")->required();
-  command->add_option("--out", flags->out, "comparison, .h5");
-  command->callback([flags, &program] {
-    program.action = [flags, &program] { compare_command(flags->file, flags->model, flags->out, program); };
-  });
+      "A fast model against the circuit on held-out vectors of a reference set, beside the baselines any model\n"
+      "must beat: ideal product with fitted gains, best linear map. With a TOML file: a design of experiments,\n"
+      "every point through the full circuit; finished points are kept, the same command goes on after an interrupt.",
+      "crosstile compare reference.h5 --model model.h5 --out comparison.h5\n"
+      "  crosstile compare examples/compare_design.toml --out design");
+  command->add_option("FILE", flags->file, "reference set, .h5; or design of experiments, .toml")->required();
+  command->add_option("--model", flags->model, "tile model, .h5 (with a reference set)");
+  command->add_option("--out", flags->out, "comparison, .h5; of a design: a folder");
+  add_threads(command, flags->threads);
+  command->callback([flags, &program] { program.action = [flags, &program] { run_compare(*flags, program); }; });
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ void read_shard(const std::string& text, validation::SweepOptions& options) {
 }
 
 void say_sweep(const validation::Sweep& sweep, const validation::SweepOutcome& outcome,
-               const std::filesystem::path& folder, Program& program) {
+               const std::filesystem::path& folder, const validation::Results& results, Program& program) {
   const auto count = [&](validation::PointStatus status) {
     return std::count_if(outcome.points.begin(), outcome.points.end(),
                          [&](const auto& point) { return point.status == status; });
@@ -43,7 +43,10 @@ void say_sweep(const validation::Sweep& sweep, const validation::SweepOutcome& o
       program.note(fmt::format("{} points failed, one because of: {}", failed, point.reason));
       break;
     }
-  program.say(fmt::format("results in {} and {}", (folder / "sweep.csv").string(), (folder / "sweep.h5").string()));
+  for (const auto& together : results.tables)
+    if (together.rows.size() <= static_cast<std::size_t>(kShownPoints)) program.say(together);
+  program.say(fmt::format("results in {} and {}; a page of pictures: crosstile report {}", (folder / "sweep.csv").string(),
+                          (folder / "sweep.h5").string(), folder.string()));
   program.result["ok"] = ok;
   program.result["diverged"] = diverged;
   program.result["failed"] = failed;
@@ -63,11 +66,17 @@ void sweep_command(SweepFlags flags, Program& program) {
   program.result["points"] = sweep.points.size();
   program.result["finished"] = outcome.finished;
   program.result["computed"] = outcome.computed;
-  if (outcome.points.empty())
+  if (outcome.points.empty()) {
     program.say(fmt::format("{} of {} points are finished; sweep.csv follows with the last one", outcome.finished,
                             sweep.points.size()));
-  else
-    say_sweep(sweep, outcome, flags.options.folder, program);
+  } else {
+    const auto results = validation::sweep_results(
+        sweep, outcome.points,
+        "crosstile sweep " + std::filesystem::path(flags.file).lexically_normal().string() + " --out " +
+            flags.options.folder.string());
+    validation::write_sweep_results(sweep, results, flags.options.folder);
+    say_sweep(sweep, outcome, flags.options.folder, results, program);
+  }
 }
 
 }  // namespace

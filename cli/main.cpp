@@ -2,7 +2,9 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <cmath>
 #include <cstdlib>
+#include <regex>
 #include <string_view>
 
 #include "cli/commands.hpp"
@@ -34,13 +36,47 @@ void require_processor() {
 #endif
 }
 
+// The parser's ranges let nan through: no comparison with it fails.
+std::string not_finite(const std::string& text) {
+  try {
+    return std::isfinite(std::stod(text)) ? std::string() : text + " is not allowed; a finite number is expected";
+  } catch (const std::exception&) {
+    return {};  // not a number: the parser says so
+  }
+}
+
+void refuse_nan(CLI::App& app) {
+  for (CLI::Option* option : app.get_options())
+    if (option->get_type_name().starts_with("FLOAT")) option->check(CLI::Validator(not_finite, ""));
+  for (CLI::App* command : app.get_subcommands({})) refuse_nan(*command);
+}
+
+// The parser writes every bound with six decimals (1e-09 as 0.000000); its help has them in full.
+std::string with_exact_range(const CLI::App& app, const std::string& message) {
+  static const std::regex kOutOfRange("(--?[a-z0-9-]+): Value (\\S+) not in range .*");
+  std::smatch match;
+  if (!std::regex_match(message, match, kOutOfRange)) return message;
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  const CLI::Option* option = command->get_option_no_throw(match[1]);
+  const std::string type = option == nullptr ? std::string() : option->get_type_name();
+  const auto begin = type.find('['), end = type.find(']');
+  std::string range = "finite numbers above 0";
+  if (begin < end && end != std::string::npos)
+    range = type.substr(begin + 1, end - begin - 1);
+  else if (type.find("POSITIVE") == std::string::npos)
+    return message;
+  if (const auto dash = range.find(" - "); dash != std::string::npos) range.replace(dash, 3, " to ");
+  return match[1].str() + " " + match[2].str() + " is not allowed; allowed: " + range;
+}
+
 // What the parser found wrong, as one message; the usual exit codes instead of the parser's own.
 int report_parse_error(const CLI::App& app, const CLI::ParseError& error, Program& program) {
   if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
   std::string command = "crosstile";
   for (const CLI::App* used : app.get_subcommands()) command += " " + used->get_name();
   // The parser complains about what is missing before it names what it does not know.
-  std::string message = error.what();
+  std::string message = with_exact_range(app, error.what());
   if (const auto unknown = app.remaining(true); !unknown.empty())
     message = "unknown argument \"" + unknown.front() + "\"";
   return program.fail(ErrorKind::usage, message + " (see `" + command + " --help`)");
@@ -67,12 +103,17 @@ int run(int argc, char** argv) {
   add_study_commands(app, program);
   add_sweep_command(app, program);
   add_info_command(app, program);
+  add_doctor_command(app, program);
+  const auto replace_by_dry_run = add_dry_runs(app, program);
+  add_completion_command(app, program);
+  refuse_nan(app);
 
   for (int k = 1; k < argc; ++k)  // an error of the command line itself is JSON too
     if (std::string_view(argv[k]) == "--json") program.json = true;
   try {
     require_processor();
     app.parse(argc, argv);
+    replace_by_dry_run();
   } catch (const CLI::ParseError& error) {
     return report_parse_error(app, error, program);
   } catch (const Error& error) {

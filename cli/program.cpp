@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -14,10 +15,41 @@
 
 namespace crosstile::cli {
 
+namespace {
+
+// Bytes of the UTF-8 character at `at`; 0 when there is none.
+std::size_t utf8_length(const std::string& text, std::size_t at) {
+  const auto byte = [&](std::size_t k) { return k < text.size() ? static_cast<unsigned char>(text[k]) : 0U; };
+  const unsigned first = byte(at);
+  const std::size_t length = first < 0x80 ? 1 : first >= 0xC2 && first < 0xE0 ? 2 : first >= 0xE0 && first < 0xF0 ? 3
+                             : first >= 0xF0 && first < 0xF5 ? 4 : 0;
+  for (std::size_t k = 1; k < length; ++k)
+    if ((byte(at + k) & 0xC0U) != 0x80U) return 0;
+  return length;
+}
+
+// Messages quote files: a damaged or hostile one must not send control characters to a terminal.
+std::string printable(const std::string& text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = utf8_length(text, at);
+    const auto code = static_cast<unsigned char>(text[at]);
+    const bool control = (code < 0x20 && code != '\n' && code != '\t') || code == 0x7F;
+    if (length == 0 || control)
+      out += fmt::format("\\x{:02X}", code);
+    else
+      out.append(text, at, length);
+    at += std::max<std::size_t>(length, 1);
+  }
+  return out;
+}
+
+}  // namespace
+
 void Program::say(const std::string& text) {
   if (json) return;
   if (display_) display_->clear();
-  fmt::print("{}\n", text);
+  fmt::print("{}\n", printable(text));
 }
 
 void Program::say(const validation::Table& table) {
@@ -30,7 +62,7 @@ void Program::note(const std::string& text) {
   if (quiet) return;
   if (display_) display_->clear();
   std::fflush(stdout);  // notes stand where they belong among the lines of stdout
-  fmt::print(stderr, "crosstile: note: {}\n", text);
+  fmt::print(stderr, "crosstile: note: {}\n", printable(text));
 }
 
 Progress Program::progress() {
@@ -56,7 +88,8 @@ int Program::run() {
   }
 }
 
-int Program::fail(ErrorKind kind, const std::string& message) {
+int Program::fail(ErrorKind kind, const std::string& what) {
+  const std::string message = printable(what);
   if (display_) display_->clear();
   std::fflush(stdout);
   fmt::print(stderr, "crosstile: error: {}\n", message);

@@ -17,6 +17,14 @@ if(CROSSTILE_SANITIZE)
   target_compile_options(crosstile_flags INTERFACE -fsanitize=${CROSSTILE_SANITIZE} -fno-omit-frame-pointer
                                                    -fno-sanitize-recover=all)
   target_link_options(crosstile_flags INTERFACE -fsanitize=${CROSSTILE_SANITIZE})
+  if(CROSSTILE_SANITIZE_EXCEPT)
+    target_compile_options(crosstile_flags INTERFACE -fno-sanitize=${CROSSTILE_SANITIZE_EXCEPT})
+  endif()
+endif()
+
+if(CROSSTILE_COVERAGE)
+  target_compile_options(crosstile_flags INTERFACE --coverage -fprofile-update=atomic)
+  target_link_options(crosstile_flags INTERFACE --coverage)
 endif()
 
 # Joined sources are parsed once a batch instead of once a file, and share their template instances: about half the work of a full build.

@@ -19,16 +19,17 @@ void claim_folder(const ShardJob& job) {
   require_writable_folder(job.folder);
   const fs::path path = job.folder / (job.name + ".job.json");
   if (fs::exists(path)) {
-    std::string fingerprint;
+    std::string fingerprint, name;
     Index shards = -1;
     try {
       const auto stored = nlohmann::json::parse(read_text(path));
       stored.at("fingerprint").get_to(fingerprint);
       stored.at("shards").get_to(shards);
+      stored.at("name").get_to(name);
     } catch (const nlohmann::json::exception& error) {
       throw Error(ErrorKind::bad_data, path.string() + " is damaged (" + error.what() + "); delete the folder to start again");
     }
-    if (fingerprint != job.fingerprint || shards != job.shards)
+    if (fingerprint != job.fingerprint || shards != job.shards || name != job.name)
       throw Error(ErrorKind::usage, job.folder.string() + " holds the results of another configuration; choose another folder or delete it");
     return;
   }

@@ -12,6 +12,7 @@
 #include "core/error.hpp"
 #include "core/files.hpp"
 #include "data/key_distance.hpp"
+#include "data/sealed_toml.hpp"
 #include "data/text_format.hpp"
 
 namespace crosstile::data {
@@ -167,7 +168,9 @@ Config::~Config() = default;
 Config::Config(Config&&) noexcept = default;
 
 Config Config::from_file(const std::filesystem::path& path) {
-  return from_text(read_text(path, kMaxConfigBytes), path.string());
+  const std::string text = read_text(path, kMaxConfigBytes);
+  check_toml_seal(text, path);
+  return from_text(text, path.string());
 }
 
 Config Config::from_text(std::string_view text, const std::string& name) {

@@ -10,7 +10,8 @@ namespace crosstile::data {
 namespace {
 
 constexpr const char* kManifestName = "manifest.json";
-constexpr int kManifestVersion = 1;
+constexpr int kManifestVersion = 2;   // 2: with a hash of the whole
+constexpr int kOldestManifestVersion = 1;
 constexpr std::uint64_t kMaxManifestBytes = std::uint64_t{1} << 28;
 
 // Each part with its length in front, so that no text can move from one part into the next.
@@ -21,13 +22,22 @@ std::string fingerprint(const Manifest& manifest) {
   return hash_bytes(text);
 }
 
+// Of all keys but "hash" itself, in their sorted order.
+std::string manifest_hash(nlohmann::json json) {
+  json.erase("hash");
+  return hash_bytes(json.dump());
+}
+
 Manifest parse_manifest(const std::filesystem::path& path) {
   try {
     const auto json = nlohmann::json::parse(read_text(path, kMaxManifestBytes));
-    if (const int version = json.at("manifest_version").get<int>(); version != kManifestVersion)
+    const int version = json.at("manifest_version").get<int>();
+    if (version < kOldestManifestVersion || version > kManifestVersion)
       throw Error(ErrorKind::bad_data, path.string() + ": manifest version " + std::to_string(version) +
-                                           "; this program reads version " +
-                                           std::to_string(kManifestVersion));
+                                           "; this program reads versions " + std::to_string(kOldestManifestVersion) +
+                                           " to " + std::to_string(kManifestVersion));
+    if (version > 1 && json.at("hash").get<std::string>() != manifest_hash(json))
+      throw Error(ErrorKind::bad_data, path.string() + ": damaged manifest (its content does not match its hash)");
     Manifest manifest;
     json.at("command").get_to(manifest.command);
     json.at("config_toml").get_to(manifest.config_toml);
@@ -103,7 +113,7 @@ void RunFolder::finish() {
 }
 
 void RunFolder::save() const {
-  const nlohmann::json json = {{"manifest_version", kManifestVersion},
+  nlohmann::json json = {{"manifest_version", kManifestVersion},
                                {"fingerprint", fingerprint(manifest_)},
                                {"command", manifest_.command},
                                {"config_toml", manifest_.config_toml},
@@ -114,6 +124,7 @@ void RunFolder::save() const {
                                {"complete", manifest_.complete}};
   std::string text;
   try {
+    json["hash"] = manifest_hash(json);
     text = json.dump(2);
   } catch (const nlohmann::json::exception&) {
     throw Error(ErrorKind::usage,

@@ -35,6 +35,12 @@ float quantile_of(std::vector<float>& values, double q) {
   return values[static_cast<std::size_t>(rank)];
 }
 
+// Converter behind every column; charges in siemens times code steps.
+struct Converter {
+  float low = 0.0F, high = 0.0F, lsb = 0.0F, per_lsb = 0.0F;
+  float up = 0.0F;  // 1/2 rounds, 0 takes the floor
+};
+
 // One tile at work.
 struct LayerTile {
   Index row, col, rows, cols;  // place in the layer
@@ -64,6 +70,7 @@ class TileLayer final : public Layer {
   void program(LayerTile& tile, const Pass& pass);
   void convert(LayerTile& tile, int threads);
   void fit_gain(LayerTile& tile, int threads);
+  void charge_gradient(LayerTile& tile, const BatchIn& delta, int threads);
   void gradient(const Pass& pass, const BatchIn& delta);
   void learn_gain(const Pass& pass, const BatchIn& delta);
 
@@ -179,24 +186,40 @@ void TileLayer::program(LayerTile& tile, const Pass& pass) {
   tile.product->program(block, siemens_per_weight, wire_factor(pass), pass.threads);
 }
 
+// The converter of one line of charges: clipped, rounded, and where it was clipped. NaN stays.
+void convert_line(const Converter& adc, Index count, float* __restrict charge, float* __restrict slope) {
+  for (Index j = 0; j < count; ++j) {
+    const float q = charge[j];
+    const float above = q < adc.low ? adc.low : q;
+    const float inside = above > adc.high ? adc.high : above;
+    const float level = std::floor(inside * adc.per_lsb + adc.up) * adc.lsb;
+    slope[j] = inside == q ? 1.0F : 0.0F;
+    charge[j] = q == q ? level : q;
+  }
+}
+
+// Charges become what the columns add before their factors.
 void TileLayer::convert(LayerTile& tile, int threads) {
   const data::AdcSpec& adc = options_.tile.adc;
+  Converter converter;
   const float codes = std::ldexp(1.0F, is_signed_ ? adc.bits - 1 : adc.bits) - 1.0F;
-  const float high = full_scale_(0, 0), low = is_signed_ ? -high : 0.0F, lsb = high / codes, per_lsb = codes / high;
-  const float up = adc.rounding == data::AdcRounding::round ? 0.5F : 0.0F;
-  tile.slope.resize(tile.charge.plus.rows(), tile.cols);
-  const auto one = [&](MatrixF& charge, MatrixF& slope, Index v) {
-    float* q = charge.row(v).data();
-    float* s = slope.row(v).data();
-    for (Index j = 0; j < tile.cols; ++j) {
-      const float inside = std::min(std::max(q[j], low), high);
-      s[j] = inside == q[j] ? 1.0F : 0.0F;
-      q[j] = q[j] != q[j] ? q[j] : std::floor(inside * per_lsb + up) * lsb;
-    }
-  };
+  converter.high = full_scale_(0, 0);
+  converter.low = is_signed_ ? -converter.high : 0.0F;
+  converter.lsb = converter.high / codes;
+  converter.per_lsb = codes / converter.high;
+  converter.up = adc.rounding == data::AdcRounding::round ? 0.5F : 0.0F;
+  if (adc.enabled) tile.slope.resize(tile.charge.plus.rows(), tile.cols);
+  tile.value.resize(tile.charge.plus.rows(), tile.cols);
+  const auto unit = static_cast<float>(tile.unit);
   parallel_for(tile.charge.plus.rows(), threads, [&](Index v, int) {
-    one(tile.charge.plus, tile.slope.plus, v);
-    one(tile.charge.minus, tile.slope.minus, v);
+    float* plus = tile.charge.plus.row(v).data();
+    float* minus = tile.charge.minus.row(v).data();
+    if (adc.enabled) {
+      convert_line(converter, tile.cols, plus, tile.slope.plus.row(v).data());
+      convert_line(converter, tile.cols, minus, tile.slope.minus.row(v).data());
+    }
+    float* value = tile.value.row(v).data();
+    for (Index j = 0; j < tile.cols; ++j) value[j] = unit * (plus[j] - minus[j]);
   });
 }
 
@@ -227,33 +250,52 @@ void TileLayer::forward(const Pass& pass, const BatchIn& x, BatchOut y) {
   if (converts && (calibrates || !(full_scale_(0, 0) > 0.0F))) calibrate_converters();
   y.rowwise() = slot_.parameters.bias;
   for (LayerTile& tile : tiles_) {
-    if (converts) convert(tile, pass.threads);
-    tile.value.noalias() = static_cast<float>(tile.unit) * (tile.charge.plus - tile.charge.minus);
+    convert(tile, pass.threads);
     if (!(gain_(tile.tile_row, tile.col) > 0.0F)) {
       if (options_.learn_gain)
         fit_gain(tile, pass.threads);
       else
         gain_.block(tile.tile_row, tile.col, 1, tile.cols).setOnes();
     }
-    y.middleCols(tile.col, tile.cols).array() +=
-        tile.value.array().rowwise() * gain_.row(tile.tile_row).segment(tile.col, tile.cols).array();
+    const float* gain = gain_.row(tile.tile_row).data() + tile.col;
+    parallel_for(y.rows(), pass.threads, [&](Index v, int) {
+      float* to = y.data() + v * y.outerStride() + tile.col;
+      const float* value = tile.value.row(v).data();
+      for (Index j = 0; j < tile.cols; ++j) to[j] += value[j] * gain[j];
+    });
   }
   for (Index v = 0; v < y.rows(); ++v)
     if (failed_[v]) y.row(v).setConstant(std::numeric_limits<float>::quiet_NaN());
 }
 
+// The derivative by the charges of both arrays: through factor and unit, none where the converter clips.
+void TileLayer::charge_gradient(LayerTile& tile, const BatchIn& delta, int threads) {
+  ArrayPair& by = tile.by_charge;
+  by.resize(delta.rows(), tile.cols);
+  const auto unit = static_cast<float>(tile.unit);
+  const float* gain = gain_.row(tile.tile_row).data() + tile.col;
+  parallel_for(delta.rows(), threads, [&](Index v, int) {
+    const float* d = delta.data() + v * delta.outerStride() + tile.col;
+    float* plus = by.plus.row(v).data();
+    float* minus = by.minus.row(v).data();
+    for (Index j = 0; j < tile.cols; ++j) {
+      plus[j] = d[j] * gain[j] * unit;
+      minus[j] = -plus[j];
+    }
+    if (!options_.tile.adc.enabled) return;
+    const float* slope_plus = tile.slope.plus.row(v).data();
+    const float* slope_minus = tile.slope.minus.row(v).data();
+    for (Index j = 0; j < tile.cols; ++j) {
+      plus[j] *= slope_plus[j];
+      minus[j] *= slope_minus[j];
+    }
+  });
+}
+
 void TileLayer::gradient(const Pass& pass, const BatchIn& delta) {
   for (LayerTile& tile : tiles_) {
-    const auto gain = gain_.row(tile.tile_row).segment(tile.col, tile.cols);
-    ArrayPair& by = tile.by_charge;
-    by.plus = (delta.middleCols(tile.col, tile.cols).array().rowwise() * gain.array()) *
-              static_cast<float>(tile.unit);
-    by.minus = -by.plus;
-    if (options_.tile.adc.enabled) {
-      by.plus.array() *= tile.slope.plus.array();
-      by.minus.array() *= tile.slope.minus.array();
-    }
-    tile.product->gradient(by, by_weight_.block(tile.row, tile.col, tile.rows, tile.cols),
+    charge_gradient(tile, delta, pass.threads);
+    tile.product->gradient(tile.by_charge, by_weight_.block(tile.row, tile.col, tile.rows, tile.cols),
                            has_input_delta() ? &tile.by_code : nullptr, pass.threads);
   }
   has_gradient_ = true;

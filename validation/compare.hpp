@@ -50,6 +50,7 @@ struct IrDrop {
       0.0;  ///< largest 1 - Q / Q_ideal among bit lines with at least a tenth of the largest |Q_ideal|
 };
 
+/// Processor time of one thread.
 struct Timing {
   double fast_seconds_per_vector = 0.0;  ///< median over the repetitions; both arrays, whole batch at once
   double setup_seconds_per_draw = 0.0;   ///< programming the model with the conductances of one weight draw

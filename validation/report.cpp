@@ -1,6 +1,8 @@
 #include "validation/report.hpp"
 
+#include <algorithm>
 #include <array>
+#include <fstream>
 #include <string>
 
 #include "core/error.hpp"
@@ -22,12 +24,33 @@ struct Picture {
   const char* file;
   const char* kind;
 };
-constexpr std::array<Picture, 6> kPictures{{{"irdrop.h5", "node-voltages"},
+constexpr std::array<Picture, 7> kPictures{{{"irdrop.h5", "node-voltages"},
                                             {"waveforms.h5", "waveforms"},
                                             {"comparison.h5", "comparison"},
                                             {"read_noise.h5", "read-noise-study"},
                                             {"training.h5", "training"},
-                                            {"accuracy.h5", "accuracy"}}};
+                                            {"accuracy.h5", "accuracy"},
+                                            {"sweep.h5", "sweep"}}};
+constexpr int kAnyVersion = 1 << 20;
+
+// What the first line of the file says it is ("crosstile <kind> v<version>"); empty: not a file of ours.
+std::string stated_kind(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::string program, kind;
+  return in >> program >> kind && program == "crosstile" ? kind : std::string();
+}
+
+// A file with a name of ours and the content of another of ours is a mistake; a study may use the name for its
+// own content.
+void check_picture(const fs::path& file) {
+  const auto named = std::find_if(kPictures.begin(), kPictures.end(), [&](const Picture& p) { return file.filename() == p.file; });
+  const std::string kind = stated_kind(file);
+  const bool known = std::any_of(kPictures.begin(), kPictures.end(), [&](const Picture& p) { return kind == p.kind; });
+  if (named != kPictures.end() && (known || kind.empty()))
+    data::Hdf5Reader(file, named->kind, 1);
+  else if (!kind.empty())
+    data::Hdf5Reader(file, kind, kAnyVersion);
+}
 
 // Python reads the files without looking at their hashes, so damage must be found before.
 void check_inputs(const fs::path& folder) {
@@ -42,11 +65,9 @@ void check_inputs(const fs::path& folder) {
     read_results(folder / "results.json");
     any = true;
   }
-  for (const Picture& picture : kPictures) {
-    if (!fs::exists(folder / picture.file)) continue;
-    data::Hdf5Reader(folder / picture.file, picture.kind, 1);
-    any = true;
-  }
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == ".h5" && entry.is_regular_file()) check_picture(entry.path());
+  for (const Picture& picture : kPictures) any = any || fs::exists(folder / picture.file);
   if (!any)
     throw Error(ErrorKind::usage, "report: " + folder.string() +
                                       " holds nothing to report (expected manifest.json, results.json, "

@@ -1,10 +1,12 @@
 # The report script, part 1: reading a run folder, and numbers as people write them.
-# The parts report_data.py, report_figures.py, report.css (as the text STYLE) and report.py are joined to one script, embedded in the
+# The parts report_data.py, report_figures.py, report_sweep.py, report.css (as the text STYLE) and report.py are joined to one script, embedded in the
 # library, and run as "python3 - RUN_FOLDER PAGE". Only numpy, matplotlib and h5py are needed besides the standard library.
 import sys
 
 sys.path[:] = [p for p in sys.path if p]  # nothing in the current folder may pose as a package
 
+import base64
+import csv
 import html
 import io
 import json
@@ -36,6 +38,7 @@ class DataFile:
 
     def __init__(self, path):
         self.file = h5py.File(path, "r")
+        self.folder = os.path.dirname(path)
 
     def has(self, name):
         return name in self.file or name in self.file.attrs
@@ -60,6 +63,13 @@ class DataFile:
 
     def labels(self, name):
         return json.loads(self.text(name, "[]") or "[]")
+
+
+def kind_of(path):
+    """The kind that a file of ours states in its first line; "" for others."""
+    with open(path, "rb") as source:
+        words = source.readline(200).split()
+    return words[1].decode("ascii", "replace") if len(words) > 2 and words[0] == b"crosstile" else ""
 
 
 def read_json(folder, name):

@@ -20,6 +20,7 @@ plt.rcParams.update({
     "axes.unicode_minus": True, "axes.formatter.useoffset": False,
 })
 
+NARROW_POINTS = 440.0
 svg_count = 0
 
 
@@ -36,6 +37,9 @@ def to_svg(figure):
     svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.S)
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
     svg = re.sub(r'<svg[^>]*?(viewBox="[^"]*")[^>]*>', r'<svg \1 aria-hidden="true">', svg, count=1)
+    width = float(re.search(r'viewBox="0 0 ([\d.]+)', svg).group(1))
+    if width < NARROW_POINTS:  # a narrow picture is not blown up to the page
+        svg = svg.replace("<svg ", '<svg style="max-width:%dpx;min-width:0" ' % (1.6 * width), 1)
     mark = "f%d-" % svg_count
     svg = re.sub(r'\bid="([^"]+)"', r'id="%s\1"' % mark, svg)
     svg = re.sub(r'xlink:href="#', 'href="#' + mark, svg)

@@ -1,8 +1,9 @@
 #include "validation/study_irdrop.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "circuit/circuit.hpp"
 #include "core/error.hpp"
@@ -10,6 +11,7 @@
 #include "data/adc.hpp"
 #include "data/pulse.hpp"
 #include "nn/compensation.hpp"
+#include "nn/energy.hpp"
 
 namespace crosstile::validation {
 
@@ -23,136 +25,112 @@ nn::ModelFactory exact_ladder() {
   };
 }
 
+std::string ohm_text(double ohm) { return fmt::format("{:g}ohm", ohm); }
+
+// A name of a piece: letters, digits, points and dashes.
+std::string slug(const std::string& method) {
+  std::string out;
+  for (const char c : method)
+    if (c != ',') out += c == ' ' ? '-' : c;
+  return out;
+}
+
+tilemodel::ModelSpec ladder_form() {
+  tilemodel::ModelSpec spec;
+  spec.form = tilemodel::Form::ladder;
+  return spec;
+}
+
+double mean_conductance(const nn::MappedLayer& layer) {
+  double sum = 0.0, cells = 0.0;
+  for (const nn::MappedTile& tile : layer.tiles) {
+    sum += tile.g_plus_siemens.sum() + tile.g_minus_siemens.sum();
+    cells += 2.0 * static_cast<double>(tile.g_plus_siemens.size());
+  }
+  return sum / cells;
+}
+
 // The run: what has been trained and found so far.
 class IrDropRun {
  public:
-  IrDropRun(const IrDropStudy& study, int threads, const Progress& progress)
+  IrDropRun(const IrDropStudy& study, const std::filesystem::path& folder, int threads, const Progress& progress)
       : study_(study),
         threads_(threads),
         progress_(progress),
-        train_(data::read_labelled_images(study.data.train_images, study.data.train_labels)),
-        test_(data::read_labelled_images(study.data.test_images, study.data.test_labels)) {
-    if (study.images > 0 && study.images < test_.inputs.rows()) {
-      test_.inputs = MatrixF(test_.inputs.topRows(study.images));
-      test_.labels.resize(static_cast<std::size_t>(study.images));
-    }
-    calibration_ = train_.inputs.topRows(std::min(study.calibration_images, train_.inputs.rows()));
-    chance_ = 1.0 / static_cast<double>(study.network.layers.back());
-  }
+        images_(study.data, study.network.layers.back(), study.images, study.calibration_images),
+        pieces_(folder, "mnist-irdrop", study.toml, study.data),
+        chance_(1.0 / static_cast<double>(study.network.layers.back())) {}
 
   IrDropOutcome run() {
     for (Index seed = 1; seed <= study_.seeds; ++seed) run_seed(seed);
+    out_.made = pieces_.made;
+    out_.kept = pieces_.kept;
     return out_;
   }
 
  private:
-  struct Trained {
+  // A network on its way to tiles.
+  struct Weights {
+    std::string method;
     nn::Network network;
     std::vector<nn::LayerCalibration> known;  // empty: nothing
+    bool fits_gain = false;
   };
 
   void run_seed(Index seed);
-  void run_resistance(Index seed, double ohm, const nn::Network& digital, const std::vector<Trained>& gaussian);
+  void run_resistance(Index seed, double ohm, const nn::Network& digital, const std::vector<nn::Network>& gaussian);
   void report(const std::string& what) {
     const double all = static_cast<double>(study_.seeds) * (1.0 + static_cast<double>(study_.r_col_ohm.size()));
     report_progress(progress_, done_ / all, what);
   }
-  std::optional<Trained> train(Index seed, const nn::Network* start, nn::TrainOptions options, double* seconds);
-  std::optional<Trained> train_gaussian(Index seed, const nn::Network& digital, double level);
-  std::optional<Trained> train_through_tiles(Index seed, const nn::Network& digital, double ohm);
+  std::optional<nn::TrainState> train(Index seed, const std::string& name, const nn::Network* start,
+                                      nn::TrainOptions options, double* seconds);
+  std::optional<nn::TrainState> train_digital(Index seed);
+  std::optional<nn::TrainState> train_gaussian(Index seed, const nn::Network& digital, double level);
+  std::optional<nn::TrainState> train_through_tiles(Index seed, const nn::Network& digital, double ohm);
   data::TileSpec tile_at(double ohm) const {
     data::TileSpec tile = study_.tile;
     tile.r_col_ohm = ohm;
     return tile;
   }
-  nn::TileSystem system_of(const Trained& trained, double ohm, const nn::CalibrationOptions& options) const;
-  void add_point(Index seed, double ohm, const std::string& method, const nn::TileSystem& system);
-  void confirm(Index seed, double ohm, const std::string& method, const nn::TileSystem& system);
+  nn::TileSystem system_of(const Weights& weights, double ohm) const;
+  StudyPieces::Numbers evaluate(const Weights& weights, double ohm);
+  StudyPieces::Numbers confirm(const Weights& weights, double ohm);
+  void add_point(Index seed, double ohm, const Weights& weights);
+  void add_confirmation(Index seed, double ohm, const Weights& weights);
+  void add_failure(const std::string& text) { out_.diverged += (out_.diverged.empty() ? "" : "; ") + text; }
 
   const IrDropStudy& study_;
   int threads_;
   const Progress& progress_;
-  data::LabelledImages train_, test_;
-  MatrixF calibration_;
+  StudyImages images_;
+  StudyPieces pieces_;
   double chance_ = 0.1;
   double done_ = 0.0;
   IrDropOutcome out_;
 };
 
-std::optional<IrDropRun::Trained> IrDropRun::train(Index seed, const nn::Network* start, nn::TrainOptions options,
-                                                   double* seconds) {
+std::optional<nn::TrainState> IrDropRun::train(Index seed, const std::string& name, const nn::Network* start,
+                                               nn::TrainOptions options, double* seconds) {
   options.seed = static_cast<std::uint64_t>(seed);
   options.threads = threads_;
-  nn::TrainState state = nn::start_training(study_.network, options);
-  if (start) state.network = *start;
-  nn::TrainHooks hooks;
-  hooks.progress = [this](double, std::string_view what) {
+  const auto progress = [this](double, std::string_view what) {
     report(std::string(what));
     return true;
   };
-  const nn::TrainReport result = nn::train(state, train_, options, hooks);
-  if (result.status != nn::TrainStatus::finished) {
-    out_.diverged += (out_.diverged.empty() ? "" : "; ") + result.reason;
+  auto piece = pieces_.training(fmt::format("s{}-{}", seed, name), [&] {
+    return train_piece(study_.network, start, options, images_.train, progress);
+  });
+  if (!piece.failure.empty()) {
+    add_failure(name + ": " + piece.failure);
     return std::nullopt;
   }
-  if (seconds) {
-    const double each = result.seconds / static_cast<double>(options.epochs);
-    *seconds = *seconds > 0.0 ? std::min(*seconds, each) : each;
-  }
-  Trained out{state.network, {}};
-  if (!options.kinds.empty())
-    for (const nn::LayerMemory& memory : state.memory) out.known.push_back(nn::trained_calibration(memory));
-  return out;
+  if (seconds && piece.epoch_seconds > 0.0)
+    *seconds = *seconds > 0.0 ? std::min(*seconds, piece.epoch_seconds) : piece.epoch_seconds;
+  return std::move(piece.state);
 }
 
-std::optional<IrDropRun::Trained> IrDropRun::train_gaussian(Index seed, const nn::Network& digital, double level) {
-  nn::TrainOptions options = study_.digital;
-  options.epochs = study_.gaussian_epochs;
-  options.learning_rate = study_.gaussian_rate;
-  nn::HardwareAwareOptions kind = study_.gaussian;
-  kind.noise = nn::WeightNoise::gaussian;
-  kind.weight_noise = level;
-  options.kinds = {nn::hardware_aware_kind(kind)};
-  return train(seed, &digital, options, nullptr);
-}
-
-std::optional<IrDropRun::Trained> IrDropRun::train_through_tiles(Index seed, const nn::Network& digital,
-                                                                 double ohm) {
-  nn::TrainOptions options = study_.digital;
-  options.epochs = study_.tile_epochs;
-  options.learning_rate = study_.tile_rate;
-  nn::TileLayerOptions kind = study_.tiles;
-  kind.tile = tile_at(ohm);
-  options.kinds = {nn::tile_kind(kind)};
-  return train(seed, &digital, options, &out_.tile_seconds);
-}
-
-nn::TileSystem IrDropRun::system_of(const Trained& trained, double ohm,
-                                    const nn::CalibrationOptions& options) const {
-  if (trained.known.empty())
-    return nn::make_tile_system(trained.network, tile_at(ohm), calibration_, exact_ladder(), options);
-  return nn::make_tile_system(trained.network, tile_at(ohm), calibration_, exact_ladder(), trained.known, options);
-}
-
-void IrDropRun::add_point(Index seed, double ohm, const std::string& method, const nn::TileSystem& system) {
-  nn::EvaluationOptions options;
-  options.threads = threads_;
-  const nn::EvaluationReport report = nn::evaluate_on_tiles(system, test_, options);
-  if (!report.accuracy) {
-    out_.diverged += (out_.diverged.empty() ? "" : "; ") + method + ": " + report.reason;
-    return;
-  }
-  double g = 0.0, cells = 0.0;
-  for (const nn::MappedTile& tile : system.arrays.layers.front().tiles) {
-    g += tile.g_plus_siemens.sum() + tile.g_minus_siemens.sum();
-    cells += 2.0 * static_cast<double>(tile.g_plus_siemens.size());
-  }
-  out_.points.push_back({seed, ohm, method, *report.accuracy,
-                         nn::normalised_accuracy(*report.accuracy, out_.digital_accuracy.back(), chance_),
-                         g / cells});
-}
-
-void IrDropRun::run_seed(Index seed) {
+std::optional<nn::TrainState> IrDropRun::train_digital(Index seed) {
   nn::TrainOptions options = study_.digital;
   if (study_.digital_clip_sigma > 0.0) {
     nn::HardwareAwareOptions clip;
@@ -160,19 +138,86 @@ void IrDropRun::run_seed(Index seed) {
     clip.clip_sigma = study_.digital_clip_sigma;
     options.kinds = {nn::hardware_aware_kind(clip)};
   }
-  auto digital = train(seed, nullptr, options, &out_.digital_seconds);
+  return train(seed, "digital", nullptr, options, &out_.digital_seconds);
+}
+
+std::optional<nn::TrainState> IrDropRun::train_gaussian(Index seed, const nn::Network& digital, double level) {
+  nn::TrainOptions options = study_.digital;
+  options.epochs = study_.gaussian_epochs;
+  options.learning_rate = study_.gaussian_rate;
+  nn::HardwareAwareOptions kind = study_.gaussian;
+  kind.noise = nn::WeightNoise::gaussian;
+  kind.weight_noise = level;
+  options.kinds = {nn::hardware_aware_kind(kind)};
+  return train(seed, fmt::format("gaussian-{:g}", level), &digital, options, nullptr);
+}
+
+std::optional<nn::TrainState> IrDropRun::train_through_tiles(Index seed, const nn::Network& digital, double ohm) {
+  nn::TrainOptions options = study_.digital;
+  options.epochs = study_.tile_epochs;
+  options.learning_rate = study_.tile_rate;
+  nn::TileLayerOptions kind = study_.tiles;
+  kind.tile = tile_at(ohm);
+  options.kinds = {nn::tile_kind(kind)};
+  return train(seed, "tiles-" + ohm_text(ohm), &digital, options, &out_.tile_seconds);
+}
+
+nn::TileSystem IrDropRun::system_of(const Weights& weights, double ohm) const {
+  nn::CalibrationOptions options;
+  options.threads = threads_;
+  options.fit_gain = weights.fits_gain;
+  if (weights.known.empty())
+    return nn::make_tile_system(weights.network, tile_at(ohm), images_.calibration, exact_ladder(), options);
+  return nn::make_tile_system(weights.network, tile_at(ohm), images_.calibration, exact_ladder(), weights.known,
+                              options);
+}
+
+StudyPieces::Numbers IrDropRun::evaluate(const Weights& weights, double ohm) {
+  report(weights.method + ", " + ohm_text(ohm));
+  const nn::TileSystem system = system_of(weights, ohm);
+  nn::EvaluationOptions options;
+  options.threads = threads_;
+  options.progress = [this, &weights, ohm](double, std::string_view) {
+    this->report(weights.method + ", " + ohm_text(ohm));
+    return true;
+  };
+  const nn::EvaluationReport report = nn::evaluate_on_tiles(system, images_.test, options);
+  if (!report.accuracy) return {{}, report.reason};
+  const Index count = std::min(study_.energy_images, images_.test.inputs.rows());
+  const auto cost = nn::inference_cost(system, images_.test.inputs.topRows(count), ladder_form(), {}, threads_);
+  return {{{"accuracy", *report.accuracy},
+           {"mean_g_siemens", mean_conductance(system.arrays.layers.front())},
+           {"inference_joule", cost.total_joule()},
+           {"array_joule", cost.array_joule},
+           {"latency_s", cost.latency_s}},
+          {}};
+}
+
+void IrDropRun::add_point(Index seed, double ohm, const Weights& weights) {
+  const auto found = pieces_.numbers(fmt::format("s{}-{}-{}", seed, ohm_text(ohm), slug(weights.method)),
+                                     [&] { return evaluate(weights, ohm); });
+  if (!found.failure.empty()) return add_failure(weights.method + " at " + ohm_text(ohm) + ": " + found.failure);
+  const double accuracy = found.at("accuracy");
+  out_.points.push_back({seed, ohm, weights.method, accuracy,
+                         nn::normalised_accuracy(accuracy, out_.digital_accuracy.back(), chance_),
+                         found.at("mean_g_siemens"), found.at("inference_joule"), found.at("array_joule"),
+                         found.at("latency_s")});
+}
+
+void IrDropRun::run_seed(Index seed) {
+  const auto digital = train_digital(seed);
   done_ += 1.0;
   if (!digital) return;
-  digital->known.clear();
-  nn::EvaluationOptions evaluation;
-  evaluation.threads = threads_;
-  out_.digital_accuracy.push_back(*nn::evaluate_digital(digital->network, test_, evaluation).accuracy);
-  std::vector<Trained> gaussian;
+  const auto accuracy = pieces_.numbers(fmt::format("s{}-digital-accuracy", seed), [&] {
+    nn::EvaluationOptions evaluation;
+    evaluation.threads = threads_;
+    return StudyPieces::Numbers{
+        {{"accuracy", *nn::evaluate_digital(digital->network, images_.test, evaluation).accuracy}}, {}};
+  });
+  out_.digital_accuracy.push_back(accuracy.at("accuracy"));
+  std::vector<nn::Network> gaussian;
   for (const double level : study_.noise_levels)
-    if (auto trained = train_gaussian(seed, digital->network, level)) {
-      trained->known.clear();
-      gaussian.push_back(std::move(*trained));
-    }
+    if (const auto trained = train_gaussian(seed, digital->network, level)) gaussian.push_back(trained->network);
   if (gaussian.size() != study_.noise_levels.size()) return;
   for (const double ohm : study_.r_col_ohm) {
     run_resistance(seed, ohm, digital->network, gaussian);
@@ -181,29 +226,25 @@ void IrDropRun::run_seed(Index seed) {
 }
 
 void IrDropRun::run_resistance(Index seed, double ohm, const nn::Network& digital,
-                               const std::vector<Trained>& gaussian) {
-  nn::CalibrationOptions plain, fitted;
-  plain.threads = fitted.threads = threads_;
-  fitted.fit_gain = true;
+                               const std::vector<nn::Network>& gaussian) {
   const bool confirms = seed == 1 && study_.confirm_images > 0 &&
                         std::find(study_.confirm_ohm.begin(), study_.confirm_ohm.end(), ohm) != study_.confirm_ohm.end();
-  report("evaluation");
-  const nn::TileSystem direct = system_of({digital, {}}, ohm, plain);
-  add_point(seed, ohm, "direct", direct);
-  add_point(seed, ohm, "direct, fitted gains", system_of({digital, {}}, ohm, fitted));
+  const Weights direct{"direct", digital, {}, false};
+  add_point(seed, ohm, direct);
+  add_point(seed, ohm, {"direct, fitted gains", digital, {}, true});
   for (std::size_t k = 0; k < gaussian.size(); ++k) {
-    char level[32];
-    std::snprintf(level, sizeof level, "gaussian %g", study_.noise_levels[k]);
-    add_point(seed, ohm, level, system_of(gaussian[k], ohm, plain));
-    add_point(seed, ohm, std::string(level) + ", fitted gains", system_of(gaussian[k], ohm, fitted));
+    const std::string level = fmt::format("gaussian {:g}", study_.noise_levels[k]);
+    add_point(seed, ohm, {level, gaussian[k], {}, false});
+    add_point(seed, ohm, {level + ", fitted gains", gaussian[k], {}, true});
   }
-  const auto tiles = train_through_tiles(seed, digital, ohm);
-  if (!tiles) return;
-  const nn::TileSystem trained = system_of(*tiles, ohm, plain);
-  add_point(seed, ohm, "through tiles", trained);
+  const auto trained = train_through_tiles(seed, digital, ohm);
+  if (!trained) return;
+  Weights tiles{"through tiles", trained->network, {}, false};
+  for (const nn::LayerMemory& memory : trained->memory) tiles.known.push_back(nn::trained_calibration(memory));
+  add_point(seed, ohm, tiles);
   if (!confirms) return;
-  confirm(seed, ohm, "direct", direct);
-  confirm(seed, ohm, "through tiles", trained);
+  add_confirmation(seed, ohm, direct);
+  add_confirmation(seed, ohm, tiles);
 }
 
 // One layer of a system, every array solved as a circuit; the wires' capacitance is left out, as in the ladder.
@@ -249,10 +290,11 @@ Matrix circuit_layer(const nn::TileSystem& system, std::size_t l, const Matrix& 
   return out;
 }
 
-void IrDropRun::confirm(Index, double ohm, const std::string& method, const nn::TileSystem& system) {
-  report("full circuit");
-  const Index count = std::min(study_.confirm_images, test_.inputs.rows());
-  const MatrixF images = test_.inputs.topRows(count);
+StudyPieces::Numbers IrDropRun::confirm(const Weights& weights, double ohm) {
+  report("full circuit, " + ohm_text(ohm));
+  const nn::TileSystem system = system_of(weights, ohm);
+  const Index count = std::min(study_.confirm_images, images_.test.inputs.rows());
+  const MatrixF images = images_.test.inputs.topRows(count);
   Matrix logits = images.cast<double>();
   for (std::size_t l = 0; l < system.network.depth(); ++l) {
     logits = circuit_layer(system, l, logits, threads_);
@@ -262,24 +304,35 @@ void IrDropRun::confirm(Index, double ohm, const std::string& method, const nn::
   nn::TileWorkspace work;
   nn::TiledNetwork(system, system.arrays, 1, threads_).logits(images, work, ladder);
   const auto circuit_class = nn::classify<double>(logits), ladder_class = nn::classify<double>(ladder);
-  IrDropConfirmation found;
-  found.r_col_ohm = ohm;
-  found.method = method;
-  found.images = count;
-  found.largest_difference = (logits - ladder).cwiseAbs().maxCoeff() / ladder.cwiseAbs().maxCoeff();
+  Index circuit_right = 0, ladder_right = 0, same = 0;
   for (Index v = 0; v < count; ++v) {
     const auto k = static_cast<std::size_t>(v);
-    found.same_class += circuit_class[k] == ladder_class[k] ? 1 : 0;
-    found.circuit_accuracy += circuit_class[k] == test_.labels[k] ? 1.0 / static_cast<double>(count) : 0.0;
-    found.ladder_accuracy += ladder_class[k] == test_.labels[k] ? 1.0 / static_cast<double>(count) : 0.0;
+    same += circuit_class[k] == ladder_class[k] ? 1 : 0;
+    circuit_right += circuit_class[k] == images_.test.labels[k] ? 1 : 0;
+    ladder_right += ladder_class[k] == images_.test.labels[k] ? 1 : 0;
   }
-  out_.confirmations.push_back(found);
+  const auto all = static_cast<double>(count);
+  return {{{"images", all},
+           {"circuit_accuracy", static_cast<double>(circuit_right) / all},
+           {"ladder_accuracy", static_cast<double>(ladder_right) / all},
+           {"same_class", static_cast<double>(same)},
+           {"largest_difference", (logits - ladder).cwiseAbs().maxCoeff() / ladder.cwiseAbs().maxCoeff()}},
+          {}};
+}
+
+void IrDropRun::add_confirmation(Index seed, double ohm, const Weights& weights) {
+  const auto found = pieces_.numbers(fmt::format("s{}-{}-{}-circuit", seed, ohm_text(ohm), slug(weights.method)),
+                                     [&] { return confirm(weights, ohm); });
+  out_.confirmations.push_back({ohm, weights.method, static_cast<Index>(found.at("images")),
+                                found.at("circuit_accuracy"), found.at("ladder_accuracy"),
+                                static_cast<Index>(found.at("same_class")), found.at("largest_difference")});
 }
 
 }  // namespace
 
-IrDropOutcome run_irdrop_study(const IrDropStudy& study, int threads, const Progress& progress) {
-  return IrDropRun(study, threads, progress).run();
+IrDropOutcome run_irdrop_study(const IrDropStudy& study, const std::filesystem::path& folder, int threads,
+                               const Progress& progress) {
+  return IrDropRun(study, folder, threads, progress).run();
 }
 
 }  // namespace crosstile::validation

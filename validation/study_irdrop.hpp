@@ -12,8 +12,8 @@
 #include "data/config.hpp"
 #include "nn/hardware_aware_layer.hpp"
 #include "nn/tile_layer.hpp"
-#include "validation/pipeline.hpp"
 #include "validation/results.hpp"
+#include "validation/study_base.hpp"
 
 namespace crosstile::validation {
 
@@ -37,6 +37,7 @@ struct IrDropStudy {
   Index calibration_images = 500;
   Index confirm_images = 100;               ///< that pass the full circuit; 0: none
   std::vector<double> confirm_ohm{20.0};    ///< of r_col_ohm; first seed
+  Index energy_images = 100;                ///< whose energy is taken
   std::string toml;                         ///< as read
 };
 
@@ -51,6 +52,7 @@ struct IrDropPoint {
   double accuracy = 0.0;     ///< exact ladder
   double a_star = 0.0;       ///< normalised between chance and the digital network of this seed
   double mean_g_siemens = 0.0;  ///< over both arrays of the first layer
+  double inference_joule = 0.0, array_joule = 0.0, latency_s = 0.0;  ///< nn::InferenceCost, mean over images
 };
 struct IrDropConfirmation {
   double r_col_ohm = 0.0;
@@ -64,11 +66,17 @@ struct IrDropOutcome {
   std::vector<double> digital_accuracy;  ///< by seed
   std::vector<IrDropPoint> points;
   std::vector<IrDropConfirmation> confirmations;
-  double digital_seconds = 0.0, tile_seconds = 0.0;  ///< per epoch: the fastest of each, in this run
+  /// Processor time of an epoch: the fastest of each, in this run.
+  double digital_seconds = 0.0, tile_seconds = 0.0;
   std::string diverged;  ///< what diverged, if anything
+  Index made = 0, kept = 0;  ///< trainings, points and confirmations of this call, and those found finished
 };
-IrDropOutcome run_irdrop_study(const IrDropStudy& study, int threads, const Progress& progress = {});
+/// folder: where finished pieces are kept and found (validation/study_base.hpp); empty: nowhere. Errors:
+/// usage, also for a folder of another study; io, bad_data; interrupted by the callback.
+IrDropOutcome run_irdrop_study(const IrDropStudy& study, const std::filesystem::path& folder, int threads,
+                               const Progress& progress = {});
 
+/// The resistance at which training through tiles falls below nn::kIsoAccuracy stands among the headlines.
 /// results.json, irdrop.csv, irdrop.h5 and irdrop.svg in `folder`. Errors: io.
 Results write_irdrop_study(const IrDropStudy& study, const IrDropOutcome& outcome,
                            const std::filesystem::path& folder);

@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "core/files.hpp"
 #include "data/hdf5_file.hpp"
+#include "nn/compensation.hpp"
 #include "validation/figures.hpp"
 #include "validation/line_chart.hpp"
 #include "validation/study_irdrop.hpp"
@@ -18,48 +19,6 @@ namespace crosstile::validation {
 namespace {
 
 constexpr double kMostOhm = 1e4;
-
-Index whole_key(data::Config& config, const std::string& key, Index fallback, Index low, Index high) {
-  return static_cast<Index>(config.integer(key, fallback, low, high));
-}
-
-void read_study_data(data::Config& config, DataFiles& files) {
-  files.train_images = config.text("data.train_images", files.train_images.string());
-  files.train_labels = config.text("data.train_labels", files.train_labels.string());
-  files.test_images = config.text("data.test_images", files.test_images.string());
-  files.test_labels = config.text("data.test_labels", files.test_labels.string());
-}
-
-void read_study_training(data::Config& config, IrDropStudy& study) {
-  std::vector<std::int64_t> layers(study.network.layers.begin(), study.network.layers.end());
-  layers = config.integers("network.layers", layers, 1, 65536);
-  study.network.layers.assign(layers.begin(), layers.end());
-  study.network.hidden = config.choice_of<nn::Activation>("network.activation", study.network.hidden);
-  nn::TrainOptions& training = study.digital;
-  training.epochs = whole_key(config, "training.epochs", training.epochs, 1, 100000);
-  training.batch = whole_key(config, "training.batch", training.batch, 1, 1000000);
-  training.learning_rate = config.number("training.learning_rate", training.learning_rate, 1e-9, 1e3);
-  training.momentum = config.number("training.momentum", training.momentum, 0.0, 0.9999);
-  training.weight_decay = config.number("training.weight_decay", training.weight_decay, 0.0, 1e3);
-  training.schedule = config.choice_of<nn::Schedule>("training.schedule", training.schedule);
-  training.max_shift_pixels = static_cast<int>(config.integer("training.max_shift_pixels", 0, 0, 8));
-  study.digital_clip_sigma = config.number("training.clip_sigma", study.digital_clip_sigma, 0.0, 1e3);
-}
-
-struct Mean {
-  double mean = 0.0, error = 0.0;  // standard error; 0 for one value
-  Index count = 0;
-};
-Mean mean_of(const std::vector<double>& values) {
-  Mean out;
-  out.count = static_cast<Index>(values.size());
-  const auto n = static_cast<double>(values.size());
-  for (const double v : values) out.mean += v / n;
-  double squares = 0.0;
-  for (const double v : values) squares += (v - out.mean) * (v - out.mean);
-  if (values.size() > 1) out.error = std::sqrt(squares / (n - 1.0) / n);
-  return out;
-}
 
 bool is_gaussian(const std::string& method, bool fitted) {
   return method.starts_with("gaussian") && method.ends_with("fitted gains") == fitted;
@@ -93,10 +52,10 @@ class Curves {
   const std::map<double, std::vector<const IrDropPoint*>>& of(const std::string& name) const {
     return chosen_.at(name);
   }
-  static Mean statistics(const std::vector<const IrDropPoint*>& points, double IrDropPoint::*field) {
+  static StudyMean statistics(const std::vector<const IrDropPoint*>& points, double IrDropPoint::*field) {
     std::vector<double> values;
     for (const IrDropPoint* point : points) values.push_back(point->*field);
-    return mean_of(values);
+    return study_mean(values);
   }
 
  private:
@@ -110,23 +69,27 @@ Table accuracy_table(const IrDropStudy& study, const Curves& curves) {
   Table table;
   table.title = "Accuracy against wire resistance";
   table.section = "accuracy";
-  table.columns = {"wire (ohm/cell)", "weights", "accuracy (%)", "standard error (%)", "A*", "mean G (uS)", "seeds"};
+  table.columns = {"wire (ohm/cell)", "weights",     "accuracy (%)",           "standard error (%)", "A*",
+                   "mean G (uS)",     "energy (nJ)", "of it in the array (nJ)", "seeds"};
   for (const double ohm : study.r_col_ohm)
     for (const std::string& name : curves.names()) {
       const auto found = curves.of(name).find(ohm);
       if (found == curves.of(name).end()) continue;
-      const Mean accuracy = Curves::statistics(found->second, &IrDropPoint::accuracy);
-      const Mean star = Curves::statistics(found->second, &IrDropPoint::a_star);
-      const Mean g = Curves::statistics(found->second, &IrDropPoint::mean_g_siemens);
+      const StudyMean accuracy = Curves::statistics(found->second, &IrDropPoint::accuracy);
+      const StudyMean star = Curves::statistics(found->second, &IrDropPoint::a_star);
+      const StudyMean g = Curves::statistics(found->second, &IrDropPoint::mean_g_siemens);
+      const StudyMean energy = Curves::statistics(found->second, &IrDropPoint::inference_joule);
+      const StudyMean array = Curves::statistics(found->second, &IrDropPoint::array_joule);
       const std::string level = found->second.front()->method;
       table.rows.push_back({ohm, name.starts_with("gaussian") ? name + " [" + level + "]" : name,
                             100.0 * accuracy.mean, 100.0 * accuracy.error, star.mean, 1e6 * g.mean,
-                            static_cast<double>(accuracy.count)});
+                            1e9 * energy.mean, 1e9 * array.mean, static_cast<double>(accuracy.count)});
     }
   table.caption =
       "Exact column ladder, ADC on. A* = 1 - (error - digital error) / (chance error - digital error). Gaussian: the "
       "best of the trained noise levels, chosen on the test images. Fitted gains: a digital factor for every column of "
-      "every tile, least squares on training images. Mean G: over both arrays of the first layer.";
+      "every tile, least squares on training images. Mean G: over both arrays of the first layer. "
+      "Energy: of an inference, arrays, row drivers and converters (docs/theory.md, \"Energy of an inference\").";
   return table;
 }
 
@@ -144,10 +107,11 @@ Table confirmation_table(const IrDropOutcome& outcome) {
 }
 
 std::string csv_of(const IrDropOutcome& outcome) {
-  std::string text = "seed,r_col_ohm,method,accuracy,a_star,mean_g_siemens\n";
+  std::string text = "seed,r_col_ohm,method,accuracy,a_star,mean_g_siemens,inference_joule,array_joule,latency_s\n";
   for (const IrDropPoint& p : outcome.points)
-    text += fmt::format("{},{:.17g},\"{}\",{:.17g},{:.17g},{:.17g}\n", p.seed, p.r_col_ohm, p.method, p.accuracy,
-                        p.a_star, p.mean_g_siemens);
+    text += fmt::format("{},{:.17g},\"{}\",{:.17g},{:.17g},{:.17g},{:.17g},{:.17g},{:.17g}\n", p.seed, p.r_col_ohm,
+                        p.method, p.accuracy, p.a_star, p.mean_g_siemens, p.inference_joule, p.array_joule,
+                        p.latency_s);
   return text;
 }
 
@@ -161,18 +125,41 @@ void write_h5(const std::filesystem::path& path, const IrDropStudy& study, const
                                                           static_cast<Index>(outcome.digital_accuracy.size())),
              "1");
   for (const std::string& method : methods) {
-    std::vector<std::array<double, 5>> rows;
+    std::vector<std::array<double, 8>> rows;
     for (const IrDropPoint& p : outcome.points)
       if (p.method == method)
-        rows.push_back({static_cast<double>(p.seed), p.r_col_ohm, p.accuracy, p.a_star, p.mean_g_siemens});
-    Matrix table(static_cast<Index>(rows.size()), 5);
+        rows.push_back({static_cast<double>(p.seed), p.r_col_ohm, p.accuracy, p.a_star, p.mean_g_siemens,
+                        p.inference_joule, p.array_joule, p.latency_s});
+    Matrix table(static_cast<Index>(rows.size()), 8);
     for (Index r = 0; r < table.rows(); ++r)
-      for (Index c = 0; c < 5; ++c) table(r, c) = rows[static_cast<std::size_t>(r)][static_cast<std::size_t>(c)];
+      for (Index c = 0; c < table.cols(); ++c) table(r, c) = rows[static_cast<std::size_t>(r)][static_cast<std::size_t>(c)];
     std::string name = method;
     std::replace_if(name.begin(), name.end(), [](char c) { return c == ' ' || c == ','; }, '_');
-    out.matrix("points/" + name, table, "seed, ohm, 1, 1, siemens");
+    out.matrix("points/" + name, table, "seed, ohm, 1, 1, siemens, joule, joule, second");
   }
   out.write(path);
+}
+
+// Mean A* over the resistances, of one curve.
+std::vector<std::pair<double, double>> star_curve(const Curves& curves, const std::string& name) {
+  std::vector<std::pair<double, double>> out;
+  for (const auto& [ohm, points] : curves.of(name))
+    out.emplace_back(ohm, Curves::statistics(points, &IrDropPoint::a_star).mean);
+  return out;
+}
+
+Table fall_table(const Curves& curves) {
+  Table table;
+  table.title = "Where the accuracy is lost";
+  table.section = "accuracy";
+  table.columns = {"weights", "A* below 0.99 from", "A* below 0.9 from"};
+  for (const std::string& name : curves.names()) {
+    const auto curve = star_curve(curves, name);
+    table.rows.push_back({name, fall_text(curve, nn::kIsoAccuracy, "ohm"), fall_text(curve, 0.9, "ohm")});
+  }
+  table.caption = "Mean A* over the seeds, linear between the resistances over their logarithm. Above, below: outside "
+                  "what was evaluated.";
+  return table;
 }
 
 LineChart chart_of(const IrDropStudy& study, const IrDropOutcome& outcome, const Curves& curves) {
@@ -181,19 +168,38 @@ LineChart chart_of(const IrDropStudy& study, const IrDropOutcome& outcome, const
   chart.x_label = "wire resistance (ohm per cell)";
   chart.y_label = "test accuracy (%)";
   chart.y_high = 100.0;
-  const Mean digital = mean_of(outcome.digital_accuracy);
-  ChartCurve line{"digital", {}};
+  const StudyMean digital = study_mean(outcome.digital_accuracy);
+  ChartCurve line{"digital", {}, true};
   for (const double ohm : study.r_col_ohm) line.points.push_back({ohm, 100.0 * digital.mean, 0.0});
   chart.curves.push_back(line);
   for (const std::string& name : curves.names()) {
+    if (name == "direct, fitted gains") continue;  // close to the Gaussian one; in the table
     ChartCurve curve{name, {}};
     for (const auto& [ohm, points] : curves.of(name)) {
-      const Mean m = Curves::statistics(points, &IrDropPoint::accuracy);
+      const StudyMean m = Curves::statistics(points, &IrDropPoint::accuracy);
       curve.points.push_back({ohm, 100.0 * m.mean, 100.0 * m.error});
     }
     chart.curves.push_back(curve);
   }
+  chart.y_low = chart_floor(chart, chart.y_high);
   return chart;
+}
+
+void put_headlines(const IrDropOutcome& outcome, const Curves& curves, Results& results) {
+  const StudyMean digital = study_mean(outcome.digital_accuracy);
+  results.put(Headline{"digital", fmt::format("{:.2f} %", 100.0 * digital.mean),
+                       fmt::format("{} seeds", digital.count)});
+  const auto names = curves.names();
+  if (std::find(names.begin(), names.end(), "through tiles") != names.end())
+    results.put(Headline{"training through tiles falls below A* 0.99 at",
+                         fall_text(star_curve(curves, "through tiles"), nn::kIsoAccuracy, "ohm"),
+                         "per cell; interpolated between the resistances of the study"});
+  if (outcome.digital_seconds > 0.0 && outcome.tile_seconds > 0.0)
+    results.put(Headline{"cost of training through tiles",
+                         fmt::format("{:.1f} digital epochs", outcome.tile_seconds / outcome.digital_seconds),
+                         fmt::format("{:.2f} s and {:.2f} s of processor time an epoch, the fastest of each in this run",
+                                     outcome.tile_seconds, outcome.digital_seconds)});
+  if (!outcome.diverged.empty()) results.put(Headline{"diverged", outcome.diverged, "left out of the tables"});
 }
 
 }  // namespace
@@ -204,19 +210,20 @@ IrDropStudy read_irdrop_study(data::Config& config) {
   study.title = config.text("title", study.title);
   study.tile = data::read_tile(config);
   read_study_data(config, study.data);
-  read_study_training(config, study);
+  read_study_training(config, study.network, study.digital, study.digital_clip_sigma);
   study.r_col_ohm = config.numbers("study.r_col_ohm", study.r_col_ohm, 1e-6, kMostOhm);
-  study.seeds = whole_key(config, "study.seeds", study.seeds, 1, 1000);
-  study.images = whole_key(config, "study.images", study.images, 0, 100000000);
-  study.calibration_images = whole_key(config, "study.calibration_images", study.calibration_images, 1, 1000000);
-  study.confirm_images = whole_key(config, "study.confirm_images", study.confirm_images, 0, 1000000);
+  study.seeds = study_integer(config, "study.seeds", study.seeds, 1, 1000);
+  study.images = study_integer(config, "study.images", study.images, 0, 100000000);
+  study.calibration_images = study_integer(config, "study.calibration_images", study.calibration_images, 1, 1000000);
+  study.confirm_images = study_integer(config, "study.confirm_images", study.confirm_images, 0, 1000000);
   study.confirm_ohm = config.numbers("study.confirm_ohm", study.confirm_ohm, 1e-6, kMostOhm);
+  study.energy_images = study_integer(config, "study.energy_images", study.energy_images, 1, 1000000);
   study.noise_levels = config.numbers("gaussian.noise_levels", study.noise_levels, 0.0, 10.0);
-  study.gaussian_epochs = whole_key(config, "gaussian.epochs", study.gaussian_epochs, 1, 100000);
+  study.gaussian_epochs = study_integer(config, "gaussian.epochs", study.gaussian_epochs, 1, 100000);
   study.gaussian_rate = config.number("gaussian.learning_rate", study.gaussian_rate, 1e-9, 1e3);
   study.gaussian.ramp_epochs = config.number("gaussian.ramp_epochs", 2.0, 0.0, 1e6);
   study.gaussian.clip_sigma = config.number("gaussian.clip_sigma", 0.0, 0.0, 1e3);
-  study.tile_epochs = whole_key(config, "tiles.epochs", study.tile_epochs, 1, 100000);
+  study.tile_epochs = study_integer(config, "tiles.epochs", study.tile_epochs, 1, 100000);
   study.tile_rate = config.number("tiles.learning_rate", study.tile_rate, 1e-9, 1e3);
   nn::TileLayerOptions& tiles = study.tiles;
   tiles.model.block_rows =
@@ -240,21 +247,15 @@ Results write_irdrop_study(const IrDropStudy& study, const IrDropOutcome& outcom
   const Curves curves(outcome);
   Results results;
   results.title = study.title;
-  const Mean digital = mean_of(outcome.digital_accuracy);
-  results.put(Headline{"digital", fmt::format("{:.2f} %", 100.0 * digital.mean),
-                       fmt::format("{} seeds", digital.count)});
-  if (outcome.digital_seconds > 0.0 && outcome.tile_seconds > 0.0)
-    results.put(Headline{"cost of training through tiles",
-                         fmt::format("{:.1f} digital epochs", outcome.tile_seconds / outcome.digital_seconds),
-                         fmt::format("{:.2f} s and {:.2f} s an epoch, the fastest of each in this run",
-                                     outcome.tile_seconds, outcome.digital_seconds)});
-  if (!outcome.diverged.empty()) results.put(Headline{"diverged", outcome.diverged, "left out of the tables"});
+  put_headlines(outcome, curves, results);
   results.put(accuracy_table(study, curves));
+  if (!outcome.points.empty()) results.put(fall_table(curves));
   if (!outcome.confirmations.empty()) results.put(confirmation_table(outcome));
   write_results(folder / "results.json", results);
   write_text_atomically(folder / "irdrop.csv", csv_of(outcome));
   write_h5(folder / "irdrop.h5", study, outcome);
   write_line_chart(folder / "irdrop.svg", chart_of(study, outcome, curves));
+  record_study_results(folder, {"results.json", "irdrop.csv", "irdrop.h5", "irdrop.svg"});
   return results;
 }
 

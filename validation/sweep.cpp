@@ -163,13 +163,6 @@ std::string csv_cell(const std::string& text) {
   return out + "\"";
 }
 
-// A TOML text without its quotes, where it is a plain one.
-std::string shown_value(const std::string& value) {
-  const bool quoted = value.size() >= 2 && (value.front() == '"' || value.front() == '\'') &&
-                      value.find_first_of("\\\n") == std::string::npos;
-  return quoted ? value.substr(1, value.size() - 2) : value;
-}
-
 // Without seconds: the same sweep gives the same bytes.
 std::string sweep_csv(const Sweep& sweep, const std::vector<SweepPoint>& points) {
   std::string text = "point";
@@ -226,6 +219,9 @@ void write_sweep_h5(const fs::path& path, const Sweep& sweep, const std::vector<
   data::Hdf5Writer out("sweep", 1);
   out.text("title", sweep.title);
   out.text("config", sweep.source);
+  std::string order;
+  for (const auto& key : sweep.keys) order += (order.empty() ? "" : "\n") + key;
+  out.text("keys", order);
   for (std::size_t a = 0; a < sweep.keys.size(); ++a) write_axis(out, sweep, a);
   const auto count = static_cast<Index>(points.size());
   IntMatrix status(count, 1);
@@ -285,6 +281,12 @@ SweepOutcome run_sweep(const Sweep& sweep, const SweepOptions& options) {
   write_text_atomically(options.folder / "sweep.csv", sweep_csv(sweep, outcome.points));
   write_sweep_h5(options.folder / "sweep.h5", sweep, outcome.points);
   return outcome;
+}
+
+std::string shown_value(const std::string& toml) {
+  const bool quoted = toml.size() >= 2 && (toml.front() == '"' || toml.front() == '\'') &&
+                      toml.find_first_of("\\\n") == std::string::npos;
+  return quoted ? toml.substr(1, toml.size() - 2) : toml;
 }
 
 std::string to_name(PointStatus status) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/progress.hpp"
@@ -13,6 +14,22 @@
 
 namespace crosstile::validation {
 
+/// Somebody else's numbers for points of the same axes: a CSV file whose first lines start with # (source), then
+/// headings: keys of axes, and `accuracy`, `last_of_batch` or both (shares from 0 to 1; empty: no result there).
+struct PublishedSweep {
+  std::string file, text;                        ///< as named in the configuration; as read
+  std::vector<std::size_t> axes;                 ///< of the sweep, one for each column of values
+  std::vector<std::vector<std::string>> values;  ///< rows x axes, without the quotes of texts
+  std::vector<std::optional<double>> accuracy, last_of_batch;  ///< one a row; no entries: no such column
+};
+
+/// A sentence about an axis, and the slice of the points that decides it.
+struct SweepClaim {
+  std::string text;
+  std::size_t axis = 0;
+  std::vector<std::pair<std::size_t, std::string>> where;  ///< axis, its value as TOML
+};
+
 struct Sweep {
   std::string title;
   std::vector<std::string> keys;                 ///< of the axes, dotted
@@ -20,6 +37,8 @@ struct Sweep {
   std::vector<PipelineConfig> points;            ///< the configuration with these values in place
   std::string fingerprint;                       ///< hash of all points
   std::string source;                            ///< the text as read
+  std::optional<PublishedSweep> published;
+  std::vector<SweepClaim> claims;
 };
 
 /// Reads a configuration of `train` with a table [sweep] and checks every point of it. Errors: io; usage for
@@ -59,5 +78,16 @@ SweepOutcome run_sweep(const Sweep& sweep, const SweepOptions& options);
 std::string to_name(PointStatus status);
 /// All points, or the `most` with the highest accuracy.
 Table sweep_table(const Sweep& sweep, const std::vector<SweepPoint>& points, Index most);
+
+/// What the points say together: every point with its seeds joined, the mean by value of every axis, and the
+/// claims with the numbers that decide them; published numbers beside ours. An effect counts as seen from four
+/// standard errors, which come from the seeds (docs/theory.md, "Effects in a sweep").
+Results sweep_results(const Sweep& sweep, const std::vector<SweepPoint>& points, const std::string& command);
+/// results.json of a finished sweep, and published.csv. Errors: io.
+void write_sweep_results(const Sweep& sweep, const Results& results, const std::filesystem::path& folder);
+/// A value of an axis as people write it: a text without its quotes.
+std::string shown_value(const std::string& toml);
+/// Errors: io; bad_data (line, what); usage when no column is an axis of `keys`.
+PublishedSweep read_published_sweep(const std::filesystem::path& file, const std::vector<std::string>& keys);
 
 }  // namespace crosstile::validation

@@ -25,6 +25,8 @@ struct SweepAxis {
   std::vector<std::string> values;
   double low = 0.0, high = 0.0;
   bool whole = false, log = false;
+  // Earlier axes (place, value) that must stand so for more than the first of the values.
+  std::vector<std::pair<std::size_t, std::string>> where;
 };
 
 // Where a mistake is, and the name of the file.
@@ -85,10 +87,27 @@ void read_range(const SweepReader& reader, const toml::table& table, SweepAxis& 
                                           "above 0 with log", axis.low, axis.high));
 }
 
+// Grid: `where` names earlier axes and one of their values each.
+void read_where(const SweepReader& reader, const toml::node& node, const std::vector<SweepAxis>& earlier,
+                SweepAxis& axis) {
+  const std::string where = "sweep.axis \"" + axis.key + "\": where";
+  const toml::table* table = node.as_table();
+  if (table == nullptr || table->empty()) reader.fail(node, where + " must be a table { \"key\" = value }");
+  for (const auto& [key, value] : *table) {
+    const auto found = std::find_if(earlier.begin(), earlier.end(), [&](const auto& a) { return a.key == key.str(); });
+    if (found == earlier.end())
+      reader.fail(value, fmt::format("{}: \"{}\" is not the key of an earlier axis", where, key.str()));
+    const std::string text = as_toml(value);
+    if (std::find(found->values.begin(), found->values.end(), text) == found->values.end())
+      reader.fail(value, fmt::format("{}: {} is not among the values of \"{}\"", where, text, key.str()));
+    axis.where.emplace_back(found - earlier.begin(), text);
+  }
+}
+
 SweepAxis read_axis(const SweepReader& reader, const toml::node& node, bool random) {
   const toml::table* table = node.as_table();
   if (table == nullptr) reader.fail(node, "sweep.axis must be tables: [[sweep.axis]]");
-  reader.only(*table, "[[sweep.axis]]", {"key", "values", "low", "high", "log"});
+  reader.only(*table, "[[sweep.axis]]", {"key", "values", "low", "high", "log", "where"});
   SweepAxis axis;
   axis.key = (*table)["key"].value_or(std::string());
   if (axis.key.empty()) reader.fail(*table, "[[sweep.axis]] needs key = \"a.dotted.key\"");
@@ -121,11 +140,14 @@ Rows grid_rows(const std::vector<SweepAxis>& axes) {
   Rows rows{{}};
   for (const auto& axis : axes) {  // the last axis runs fastest
     Rows longer;
-    for (const auto& row : rows)
-      for (const auto& value : axis.values) {
+    for (const auto& row : rows) {
+      const bool all = std::all_of(axis.where.begin(), axis.where.end(),
+                                   [&](const auto& wanted) { return row[wanted.first] == wanted.second; });
+      for (std::size_t v = 0; v < (all ? axis.values.size() : 1); ++v) {
         longer.push_back(row);
-        longer.back().push_back(value);
+        longer.back().push_back(axis.values[v]);
       }
+    }
     rows = std::move(longer);
     if (static_cast<std::int64_t>(rows.size()) > kMostPoints) break;
   }
@@ -152,7 +174,7 @@ Rows random_rows(const std::vector<SweepAxis>& axes, std::int64_t points, std::u
 }
 
 void read_rows(const SweepReader& reader, const toml::table& table, std::uint64_t seed, Sweep& sweep) {
-  reader.only(table, "[sweep]", {"mode", "points", "axis"});
+  reader.only(table, "[sweep]", {"mode", "points", "axis", "published", "claim"});
   const std::string mode = table["mode"].value_or(std::string(table.contains("mode") ? "" : "grid"));
   if (mode != "grid" && mode != "list" && mode != "random")
     reader.fail(table, "sweep.mode = \"" + mode + "\" is not allowed; allowed: \"grid\", \"list\", \"random\"");
@@ -165,7 +187,12 @@ void read_rows(const SweepReader& reader, const toml::table& table, std::uint64_
   if (list == nullptr || list->empty()) reader.fail(table, "[sweep] needs at least one [[sweep.axis]]");
   std::vector<SweepAxis> axes;
   for (const auto& node : *list) {
-    axes.push_back(read_axis(reader, node, mode == "random"));
+    SweepAxis axis = read_axis(reader, node, mode == "random");
+    if (const auto* where = node.as_table()->get("where")) {
+      if (mode != "grid") reader.fail(*where, "sweep.axis \"" + axis.key + "\": where goes with mode = \"grid\"");
+      read_where(reader, *where, axes, axis);
+    }
+    axes.push_back(std::move(axis));
     if (std::find(sweep.keys.begin(), sweep.keys.end(), axes.back().key) != sweep.keys.end())
       reader.fail(node, "sweep.axis \"" + axes.back().key + "\": this key has an axis already");
     sweep.keys.push_back(axes.back().key);
@@ -175,6 +202,42 @@ void read_rows(const SweepReader& reader, const toml::table& table, std::uint64_
                                   : random_rows(axes, points, seed);
   if (static_cast<std::int64_t>(sweep.values.size()) > kMostPoints)
     reader.fail(table, fmt::format("the grid has too many points; allowed: at most {}", kMostPoints));
+}
+
+// A place in `keys`, with a value that some point of the sweep has.
+void read_slice(const SweepReader& reader, const toml::table& table, const Sweep& sweep, SweepClaim& claim) {
+  for (const auto& [key, value] : table) {
+    const auto found = std::find(sweep.keys.begin(), sweep.keys.end(), key.str());
+    if (found == sweep.keys.end())
+      reader.fail(value, fmt::format("sweep.claim: where: \"{}\" is not the key of an axis", key.str()));
+    const auto axis = static_cast<std::size_t>(found - sweep.keys.begin());
+    const std::string text = as_toml(value);
+    if (std::none_of(sweep.values.begin(), sweep.values.end(), [&](const auto& row) { return row[axis] == text; }))
+      reader.fail(value, fmt::format("sweep.claim: where: no point has \"{}\" = {}", key.str(), text));
+    claim.where.emplace_back(axis, text);
+  }
+}
+
+void read_claims(const SweepReader& reader, const toml::node& node, Sweep& sweep) {
+  const toml::array* list = node.as_array();
+  if (list == nullptr) reader.fail(node, "sweep.claim must be tables: [[sweep.claim]]");
+  for (const toml::node& item : *list) {
+    const toml::table* table = item.as_table();
+    if (table == nullptr) reader.fail(item, "sweep.claim must be tables: [[sweep.claim]]");
+    reader.only(*table, "[[sweep.claim]]", {"text", "axis", "where"});
+    SweepClaim claim;
+    claim.text = (*table)["text"].value_or(std::string());
+    const std::string key = (*table)["axis"].value_or(std::string());
+    const auto found = std::find(sweep.keys.begin(), sweep.keys.end(), key);
+    if (claim.text.empty()) reader.fail(item, "[[sweep.claim]] needs text = \"...\"");
+    if (found == sweep.keys.end()) reader.fail(item, "sweep.claim: axis \"" + key + "\" is not the key of an axis");
+    claim.axis = static_cast<std::size_t>(found - sweep.keys.begin());
+    if (const auto* where = table->get("where")) {
+      if (!where->is_table()) reader.fail(*where, "sweep.claim: where must be a table { \"key\" = value }");
+      read_slice(reader, *where->as_table(), sweep, claim);
+    }
+    sweep.claims.push_back(std::move(claim));
+  }
 }
 
 // root[a.b.c] = value; false where a part of the path is there and no table.
@@ -241,6 +304,12 @@ Sweep sweep_from_text(const std::string& text, const std::string& name) {
   sweep.title = plain.title;
   sweep.source = text;
   read_rows(reader, *table, plain.seed, sweep);
+  if (const auto* claims = table->get("claim")) read_claims(reader, *claims, sweep);
+  if (const auto* published = table->get("published")) {
+    const auto file = published->value<std::string>();
+    if (!file || file->empty()) reader.fail(*published, "sweep.published must be the name of a CSV file");
+    sweep.published = read_published_sweep(*file, sweep.keys);
+  }
   base.erase("sweep");
   std::string all;
   for (std::size_t p = 0; p < sweep.values.size(); ++p) {

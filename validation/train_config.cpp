@@ -7,12 +7,13 @@
 
 #include "core/error.hpp"
 #include "data/hdf5_file.hpp"
+#include "device/model_file.hpp"
 
 namespace crosstile::validation {
 
 namespace {
 
-const std::vector<std::string> kKindNames{"digital", "analog"};
+const std::vector<std::string> kKindNames{"digital", "analog", "hardware_aware", "abstract", "tile"};
 constexpr double kTiny = 1e-12, kLarge = 1e6;
 
 std::string shown_number(double value) {
@@ -36,6 +37,15 @@ class ReadKeys {
   }
   void integer(const std::string& key, int& value, int low, int high, const std::string& = {}) {
     value = static_cast<int>(config_.integer(table_ + key, value, low, high));
+  }
+  void whole(const std::string& key, Index& value, Index low, Index high, const std::string& = {}) {
+    value = static_cast<Index>(config_.integer(table_ + key, value, low, high));
+  }
+  void scaled(const std::string& key, double& value, double unit, double low, double high, const std::string& = {}) {
+    value = unit * config_.number(table_ + key, value / unit, low, high);
+  }
+  void text(const std::string& key, std::string& value, const std::string& = {}) {
+    value = config_.text(table_ + key, value);
   }
   void bits(const std::string& key, int& value, const std::string&) {
     integer(key, value, 0, 20);
@@ -66,6 +76,18 @@ class WriteKeys {
   }
   void integer(const std::string& key, int value, int, int, const std::string& comment = {}) {
     line(key, std::to_string(value), comment);
+  }
+  void whole(const std::string& key, Index value, Index, Index, const std::string& comment = {}) {
+    line(key, std::to_string(value), comment);
+  }
+  void scaled(const std::string& key, double value, double unit, double, double, const std::string& comment = {}) {
+    std::ostringstream text;  // without the last bits that the unit costs
+    text.precision(12);
+    text << value / unit;
+    line(key, shown_number(std::stod(text.str())), comment);
+  }
+  void text(const std::string& key, const std::string& value, const std::string& comment = {}) {
+    line(key, "\"" + value + "\"", comment);
   }
   void bits(const std::string& key, int value, const std::string& comment) {
     line(key, std::to_string(value), comment);
@@ -148,6 +170,56 @@ void visit_analog(Keys& keys, nn::AnalogSettings& analog) {
   keys.flag("zero_shift", tiki_taka.zero_shift, "read against the devices' symmetry points");
 }
 
+template <typename Keys>
+void visit_hardware_aware(Keys& keys, LayerKinds& kinds) {
+  nn::HardwareAwareOptions& options = kinds.hardware_aware;
+  keys.table("hardware_aware", "layers of kind \"hardware_aware\" and \"abstract\": digital weights, noise in every step");
+  keys.choice("noise", options.noise, "none, gaussian, programming (of the devices, shaped by the weight)");
+  keys.number("weight_noise", options.weight_noise, 0.0, 10.0, "gaussian: in units of the layer's largest weight");
+  keys.number("noise_scale", options.noise_scale, 0.0, 100.0, "programming: times the device model's deviations");
+  keys.text("device_model", kinds.device_model, "programming: a published set, or a file of `characterize`");
+  keys.scaled("g_min_uS", options.g_min_siemens, 1e-6, 0.0, 1e3, "programming: of the idle device of a pair");
+  keys.number("ramp_epochs", options.ramp_epochs, 0.0, kLarge, "noise grows from 0 over so many epochs");
+  keys.number("drop_connect", options.drop_connect, 0.0, 0.99, "share of the weights that are 0 in a step");
+  keys.number("clip_sigma", options.clip_sigma, 0.0, 1e3,
+              "weights are clipped at so many deviations of the layer; 0: not at all");
+  keys.flag("column_scales", options.column_scales, "a learned digital factor for every output");
+  keys.flag("learn_input_range", options.learn_input_range, "inputs are clipped at a learned range; not in layer 1");
+  keys.number("input_quantile", options.input_quantile, 0.5, 1.0, "of |input|: where the range starts");
+  keys.number("input_range_decay", options.input_range_decay, 0.0, 1e3, "pulls the range in while little is clipped");
+  keys.integer("dac_bits", options.dac_bits, 0, 16, "of the inputs, with learn_input_range; 0: not rounded");
+  nn::AbstractTile& tile = options.abstract_tile;
+  keys.table("abstract_tile", "products of kind \"abstract\": a tile's disturbances as formulas");
+  keys.whole("rows", tile.rows, 1, 65536, "inputs a tile");
+  keys.integer("input_steps", tile.input_steps, 0, 1 << 20, "between -1 and 1; 0: not rounded");
+  keys.integer("output_steps", tile.output_steps, 0, 1 << 20, "between -bound and bound; 0: not rounded");
+  keys.number("output_bound", tile.output_bound, kTiny, kLarge);
+  keys.number("output_noise", tile.output_noise, 0.0, kLarge, "standard deviation of every output");
+  keys.number("read_noise", tile.read_noise, 0.0, kLarge, "times sqrt(sum |w| x^2)");
+  keys.number("ir_drop", tile.ir_drop, 0.0, kLarge, "times the time-averaged IR-drop");
+  keys.number("wire_ohm", tile.wire_ohm, 0.0, kLarge, "of a cell, in the IR-drop");
+  keys.scaled("g_uS", tile.g_siemens, 1e-6, 0.0, kLarge, "of a weight of 1, in the IR-drop");
+  keys.number("s_shape", tile.s_shape, 0.0, kLarge, "h of y / (1 + h |y|)");
+}
+
+template <typename Keys>
+void visit_tile_training(Keys& keys, nn::TileLayerOptions& options) {
+  keys.table("tile_training", "layers of kind \"tile\": trained through the fast model of [tile]");
+  keys.choice("form", options.model.form, "closure (fast); any other form of a gated tile is slow");
+  keys.integer("block_rows", options.model.block_rows, 1, tilemodel::kMostBlockRows, "closure");
+  keys.integer("closure_bins", options.model.closure_bins, 1, tilemodel::kMostClosureBins, "closure");
+  keys.number("wire_ramp_epochs", options.wire_ramp_epochs, 0.0, kLarge, "wires grow to the whole over so many epochs");
+  keys.number("wire_start", options.wire_start, 0.0, 1.0, "... from this share");
+  keys.whole("calibration_steps", options.calibration_steps, 1, 1000000000,
+             "converters follow the batch every so many steps");
+  keys.number("input_quantile", options.input_quantile, 0.5, 1.0, "of |input|: DAC input 1");
+  keys.number("adc_quantile", options.adc_quantile, 0.5, 1.0, "of the bit lines' charges");
+  keys.number("adc_margin", options.adc_margin, 0.1, 100.0, "full scale = margin * quantile");
+  keys.flag("learn_gain", options.learn_gain, "a digital factor behind every column of every tile");
+  keys.number("gain_rate", options.gain_rate, 0.0, 1e3, "times the learning rate");
+  keys.number("clip_sigma", options.clip_sigma, 0.0, 1e3, "as in [hardware_aware]");
+}
+
 void read_names(data::Config& config, const nn::NetworkSpec& network, LayerKinds& kinds) {
   kinds.names = config.texts("network.kinds", kinds.names);
   const std::size_t layers = network.layers.size() - (network.layers.empty() ? 0 : 1);
@@ -164,7 +236,45 @@ void read_names(data::Config& config, const nn::NetworkSpec& network, LayerKinds
 }
 
 nn::LayerKindPtr kind_named(const std::string& name, const LayerKinds& kinds) {
-  return name == "analog" ? nn::analog_kind(kinds.analog) : nn::digital_kind();
+  if (name == "analog") return nn::analog_kind(kinds.analog);
+  if (name == "tile") return nn::tile_kind(kinds.tile_training);
+  if (name != "hardware_aware" && name != "abstract") return nn::digital_kind();
+  nn::HardwareAwareOptions options = kinds.hardware_aware;
+  options.on_abstract_tile = name == "abstract";
+  return nn::hardware_aware_kind(options);
+}
+
+bool uses(const LayerKinds& kinds, const std::string& name) {
+  return std::find(kinds.names.begin(), kinds.names.end(), name) != kinds.names.end();
+}
+
+// What the layers of these kinds stand on besides their own tables.
+void read_surroundings(data::Config& config, LayerKinds& kinds) {
+  if (uses(kinds, "hardware_aware") || uses(kinds, "abstract")) {
+    try {
+      kinds.hardware_aware.devices = device::find_device_model(kinds.device_model);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::usage) throw;
+      config.mistake("hardware_aware.device_model", error.what());
+    }
+  }
+  if (!uses(kinds, "tile")) return;
+  // The caller reads [tile] and reports its mistakes; here they would stand twice.
+  data::Config again = data::Config::from_text(config.source(), config.name());
+  kinds.tile_training.tile = data::read_tile(again);
+}
+
+// A kind whose settings do not go together (or with the tile) is a mistake of network.kinds.
+void make_kinds(data::Config& config, const LayerKinds& kinds, nn::TrainOptions& training) {
+  for (const auto& name : kinds.names) {
+    try {
+      training.kinds.push_back(kind_named(name, kinds));
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::usage) throw;
+      config.mistake("network.kinds", "\"" + name + "\": " + error.what());
+      return;
+    }
+  }
 }
 
 bool is_hdf5(const std::string& name) {
@@ -225,8 +335,11 @@ void read_layer_kinds(data::Config& config, nn::NetworkSpec& network, nn::TrainO
   read_names(config, network, kinds);
   ReadKeys keys(config);
   visit_analog(keys, kinds.analog);
+  visit_hardware_aware(keys, kinds);
+  visit_tile_training(keys, kinds.tile_training);
+  read_surroundings(config, kinds);
   training.kinds.clear();
-  for (const auto& name : kinds.names) training.kinds.push_back(kind_named(name, kinds));
+  make_kinds(config, kinds, training);
 }
 
 std::string network_lines(const nn::NetworkSpec& network, const LayerKinds& kinds) {
@@ -235,7 +348,7 @@ std::string network_lines(const nn::NetworkSpec& network, const LayerKinds& kind
   std::string names;
   for (const auto& name : kinds.names) names += (names.empty() ? "\"" : ", \"") + name + "\"";
   keys.line("kinds", "[" + names + "]",
-            "none (all digital), one, or one a layer of weights: digital, analog");
+            "none (all digital), one, or one a layer of weights: digital, analog, hardware_aware, abstract, tile");
   return keys.str();
 }
 
@@ -253,6 +366,9 @@ std::string kinds_to_toml(const LayerKinds& kinds) {
   WriteKeys keys;
   nn::AnalogSettings analog = kinds.analog;
   visit_analog(keys, analog);
+  LayerKinds others = kinds;
+  visit_hardware_aware(keys, others);
+  visit_tile_training(keys, others.tile_training);
   return keys.str();
 }
 

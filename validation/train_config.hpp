@@ -8,7 +8,9 @@
 
 #include "data/config.hpp"
 #include "data/idx.hpp"
+#include "nn/hardware_aware_layer.hpp"
 #include "nn/nn.hpp"
+#include "nn/tile_layer.hpp"
 
 namespace crosstile::validation {
 
@@ -16,9 +18,14 @@ namespace crosstile::validation {
 struct LayerKinds {
   std::vector<std::string> names;  ///< none: all digital; one: all alike; otherwise one a layer
   nn::AnalogSettings analog;       ///< [analog] and the tables below it
+  /// [hardware_aware]; kind "abstract" is the same with its products on [abstract_tile].
+  nn::HardwareAwareOptions hardware_aware;
+  std::string device_model = "pcm-2019";  ///< of hardware_aware: a published set or a model file
+  nn::TileLayerOptions tile_training;     ///< [tile_training]; the tile is that of [tile]
 };
 
-/// Reads network.initial, network.kinds, training.loss, training.optimiser, training.adam_*, [analog].
+/// Reads network.initial, network.kinds, training.loss, training.optimiser, training.adam_*, and the tables of the
+/// kinds: [analog], [hardware_aware], [abstract_tile], [tile_training]; kind "tile" reads [tile], too.
 /// Mistakes are recorded in `config`; training.kinds is set when there are none among the kinds.
 void read_layer_kinds(data::Config& config, nn::NetworkSpec& network, nn::TrainOptions& training,
                       LayerKinds& kinds);

@@ -7,7 +7,9 @@
 #include <string>
 
 #include "core/progress.hpp"
+#include "nn/energy.hpp"
 #include "validation/pipeline.hpp"
+#include "validation/results.hpp"
 
 namespace crosstile::validation {
 
@@ -30,6 +32,31 @@ struct TrainingResult {
   /// Of the last image of every test batch alone: a score seen in print, not an accuracy.
   std::optional<double> last_of_batch_accuracy;
 };
+
+/// A trained network as others take it: learned column scales multiplied into the weights.
+nn::TrainState deployed(const nn::TrainState& state);
+/// Writes it; with what the tiles' digital side has learned (factors, input ranges), if anything, beside it.
+/// Errors: as nn::write_network.
+void write_trained(const std::filesystem::path& path, const nn::TrainState& state, const std::string& provenance);
+/// What a file of write_trained() says about the digital side of its layers; empty: nothing. Errors: io, bad_data.
+std::vector<nn::LayerCalibration> trained_calibrations(const std::filesystem::path& path);
+
+/// A network on the tiles of a configuration (wires by `model`, ADC on).
+struct OnTiles {
+  const PipelineConfig& config;
+  const nn::Network& network;
+  std::vector<nn::LayerCalibration> known;  ///< trained_calibrations(); empty: all is calibrated
+  tilemodel::ModelSpec model;
+};
+/// Accuracy with what training has learned kept: on tiles, and with devices at every time of [evaluation].
+/// Errors: usage, also for factors of tiles of another size.
+std::vector<AccuracyRow> evaluate_as_trained(const OnTiles& on, const data::LabelledImages& train,
+                                             const data::LabelledImages& test, const Progress& progress = {});
+/// Layer by layer, over the first test images. Errors: usage.
+std::vector<nn::InferenceCost> inference_costs(const OnTiles& on, const data::LabelledImages& train,
+                                               const data::LabelledImages& test);
+/// One line a layer and their sum.
+Table inference_cost_table(const std::vector<nn::InferenceCost>& layers);
 
 /// Trains config.network with config.training on `train` and evaluates it on `test`. Errors: usage, io;
 /// interrupted by the callback. Divergence is a status.

@@ -1,10 +1,13 @@
 """A catalogue of bad inputs: each gives one clear message, its documented exit code, and leaves nothing behind."""
 import json
 import os
+import resource
 import shutil
 import subprocess
 
+import bad_inputs
 import support
+from bad_inputs import CATALOGUE
 from support import ProgramTest, codes, conductances, small_config, write_images
 
 USAGE, BAD_DATA, NOT_CONVERGED, IO = 2, 3, 4, 5
@@ -107,8 +110,126 @@ class BadInputTest(ProgramTest):
                 arguments = ["solve"] + [word for pair in flags.items() for word in pair] + extra
                 self.refused(arguments, code, parts, lines=3 if tile is THREE_MISTAKES else 1)
 
+    def whole_files(self):
+        """One of everything a command reads, small."""
+        write_images(self.folder, "train", 60, 1)
+        write_images(self.folder, "test", 20, 2)
+        self.write("good.toml", small_config(vectors=8, epochs=1))
+        self.write("sweep.toml", small_config(epochs=1))
+        self.write("t.toml", "[tile]\n")
+        self.write_table("g.csv", G)
+        self.write_table("k.csv", [[1, 2, 3, 4]])
+        reads = [[d, 1e-5, t, 1e-5 * (1 + 0.01 * (d % 5)) * t ** -0.05] for d in range(20) for t in (20.0, 200.0, 2000.0)]
+        self.write_table("reads.csv", reads, "device,target_siemens,time_s,conductance_siemens")
+        self.succeed("generate", "good.toml", "--out", "ref.h5")
+        self.succeed("fit", "ref.h5", "--out", "model.h5", "--form", "ideal")
+        self.succeed("train", "good.toml", "--out", "net.h5")
+        return {name: self.read_bytes(name) for name in self.everything_below()}
+
+    def put(self, name, content, whole):
+        if callable(content):
+            content = content(whole[name])
+        if content is None:
+            os.remove(self.path(name))
+        elif isinstance(content, bytes):
+            with open(self.path(name), "wb") as out:
+                out.write(content)
+        else:
+            (self.write if isinstance(content, str) else self.write_table)(name, content)
+
+    def test_catalogue(self):
+        whole = self.whole_files()
+        for name, arguments, files, code, parts in CATALOGUE:
+            with self.subTest(name):
+                for file, content in files.items():
+                    self.put(file, content, whole)
+                before = {file: self.read_bytes(file) for file in self.everything_below()}
+                done = self.run_program(*arguments, "--json")
+                told = "%s\nexit %s\n%s" % (arguments, done.returncode, done.stderr)
+                try:
+                    report = json.loads(done.stdout)["error"]
+                    self.assertEqual((done.returncode, report["exit_code"]), (code, code), told)
+                    self.assertTrue(done.stderr.startswith("crosstile: error: "), told)
+                    self.assertEqual(done.stderr.count("crosstile: "), 1, told)
+                    self.assertEqual(report["message"], done.stderr[len("crosstile: error: "):].rstrip("\n"), told)
+                    for part in parts:
+                        self.assertIn(part, report["message"], told)
+                    self.assertLess(len(report["message"]), 1200, told)
+                    self.assertEqual({file: self.read_bytes(file) for file in self.everything_below() if os.path.isfile(self.path(file))}, before,
+                                     told)
+                finally:
+                    for file in self.everything_below():
+                        path = self.path(file)
+                        if file not in whole and os.path.exists(path):
+                            (shutil.rmtree if os.path.isdir(path) else os.remove)(path)
+                    for file in files:
+                        if file in whole:
+                            self.put(file, whole[file], whole)
+
+    def run_on_a_full_disk(self, limit, *arguments):
+        """Files cannot grow beyond `limit` bytes; a write beyond it fails as one on a full disk does."""
+        return subprocess.run([support.PROGRAM, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=120,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+
+    def test_a_full_disk(self):
+        self.whole_files()
+        self.write("axes.toml", small_config(epochs=1) + bad_inputs.AXIS % ("seed", "[1, 2]"))
+        commands = (["generate", "good.toml", "--out", "out"], ["fit", "ref.h5", "--out", "out"], ["train", "good.toml", "--out", "out"],
+                    ["compare", "ref.h5", "--model", "model.h5", "--out", "out"], ["sweep", "axes.toml", "--out", "out"],
+                    [*bad_inputs.SOLVE[:-1], "out"], [*bad_inputs.NETLIST[:-1], "out.cir"], [*bad_inputs.CHARACTERIZE[:-1], "out"])
+        for arguments in commands:
+            for limit in (0, 20, 200, 1000):
+                with self.subTest(command=arguments[0], limit=limit):
+                    done = self.run_on_a_full_disk(limit, *arguments)
+                    told = "%s\nexit %s\n%s\n%s" % (arguments, done.returncode, done.stdout, done.stderr)
+                    left = [name for name in self.everything_below() if name.endswith(".tmp")]
+                    self.assertEqual(left, [], told)
+                    if done.returncode == 0:  # all of its files are smaller
+                        self.assertTrue(os.path.exists(self.path(arguments[-1])), told)
+                        self.assertGreater(limit, 100, told)
+                    else:
+                        self.assertEqual(done.returncode, IO, told)
+                        self.assertEqual(done.stderr.count("crosstile: error: "), 1, told)
+                        self.assertIn("out", done.stderr, told)
+                        self.assertFalse(os.path.isfile(self.path(arguments[-1])), told)
+            whole = self.succeed(*arguments)  # what a full disk has left stands in nobody's way
+            self.assertTrue(whole)
+            for name in ("out", "out.work", "out.cir"):
+                if os.path.isdir(self.path(name)):
+                    shutil.rmtree(self.path(name))
+                elif os.path.exists(self.path(name)):
+                    os.remove(self.path(name))
+
+    def test_a_read_only_folder(self):
+        whole = self.whole_files()
+        closed = self.path("closed")
+        os.mkdir(closed)
+        user = {}
+        if os.geteuid() == 0:  # root writes anywhere: go on as nobody, where the program can be run at all
+            user = {"user": 65534, "group": 65534, "extra_groups": []}
+            os.chmod(self.folder, 0o755)
+            for name in whole:
+                os.chmod(self.path(name), 0o644)
+            try:
+                if subprocess.run([support.PROGRAM, "info"], cwd=self.folder, capture_output=True, **user).returncode != 0:
+                    raise PermissionError
+            except PermissionError:
+                self.skipTest("another user cannot run " + support.PROGRAM)
+        os.chmod(closed, 0o555)
+        before = self.everything_below()
+        for arguments in (["generate", "good.toml", "--out", "closed/o.h5"], ["fit", "ref.h5", "--out", "closed/o.h5"], ["run", "good.toml", "--out", "closed/run"],
+                          ["train", "good.toml", "--out", "closed/o.h5"], ["device-figures", "--out", "closed/figures", "--devices", "10"]):
+            done = subprocess.run([support.PROGRAM, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=120, **user)
+            told = "%s\nexit %s\n%s" % (arguments, done.returncode, done.stderr)
+            self.assertEqual(done.returncode, IO, told)
+            self.assertIn("closed", done.stderr, told)
+            self.assertIn("ermission denied", done.stderr, told)
+            self.assertEqual(self.everything_below(), before, told)
+
     def test_catalogue_is_long_enough(self):
         self.assertGreaterEqual(len(SOLVE_CASES), 25)
+        self.assertGreaterEqual(len(CATALOGUE), 100)
+        self.assertEqual(len({name for name, *_ in CATALOGUE}), len(CATALOGUE))
 
     def test_command_lines(self):
         for arguments, part in (([], "subcommand"), (["--nothing"], "--nothing"), (["nothing"], "nothing"), (["solve"], "--tile"),

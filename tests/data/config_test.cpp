@@ -6,6 +6,7 @@
 
 #include "core/files.hpp"
 #include "data/key_distance.hpp"
+#include "data/sealed_toml.hpp"
 #include "tests/core/scratch.hpp"
 #include "tests/data/random_tile.hpp"
 
@@ -251,4 +252,32 @@ TEST_CASE("A given key can make the default of another one illegal, which is sai
                 {"tile.g_max_siemens = 2.5e-05 is not allowed; allowed: 0.001 to 1"});
   require_error(error_of([] { tile_of("tile.preset = \"pcm\""); }), ErrorKind::usage,
                 {"tile.preset = \"pcm\"", "\"pcm-14nm\", \"pcm-512-mesh\", \"rram-128\""});
+}
+
+TEST_CASE("One flipped bit in a sealed TOML file is noticed or changes no value", "[property]") {
+  const ScratchFolder folder;
+  const std::string whole = seal_toml("[tile]\nrows = 100\nr_col_ohm = 0.25\n");
+  const auto read = [&](const std::string& text) {
+    write_text_atomically(folder / "t.toml", text);
+    Config config = Config::from_file(folder / "t.toml");
+    const TileSpec tile = read_tile(config);
+    config.finish();
+    return tile;
+  };
+  const TileSpec expected = read(whole);
+  REQUIRE(expected.rows == 100);
+  for (std::size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+    std::string text = whole;
+    text[bit / 8] = static_cast<char>(text[bit / 8] ^ (1 << (bit % 8)));
+    try {
+      const TileSpec tile = read(text);
+      if (tile.rows != expected.rows || tile.r_col_ohm != expected.r_col_ohm) FAIL("bit " << bit << " was not noticed");
+    } catch (const Error& error) {
+      REQUIRE((error.kind() == ErrorKind::bad_data || error.kind() == ErrorKind::usage));
+    }
+  }
+  std::string edited = whole;
+  edited.replace(edited.find("100"), 3, "101");
+  require_error(error_of([&] { read(edited); }), ErrorKind::bad_data, {"t.toml", "line 1", "remove"});
+  REQUIRE(read(edited.substr(edited.find('\n') + 1)).rows == 101);
 }

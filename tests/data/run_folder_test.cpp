@@ -117,7 +117,7 @@ TEST_CASE("A damaged manifest is bad data", "[error]") {
                                             replace("\"files\": {}", "\"files\": 3"),
                                             replace("\"complete\": false", "\"complete\": \"no\""),
                                             replace("seed = 1", "seed = 7"),
-                                            replace("\"manifest_version\": 1", "\"manifest_version\": 9")};
+                                            replace("\"manifest_version\": 2", "\"manifest_version\": 9")};
   for (const auto& text : damaged) {
     INFO(text);
     put_bytes(folder / "run/manifest.json", text);
@@ -141,4 +141,41 @@ TEST_CASE("A run folder that cannot be written is an input/output error", "[erro
                 {"plain/run"});
   require_error(error_of([&] { RunFolder("/proc/run", manifest_of()); }), ErrorKind::io, {"/proc/run"});
   require_error(error_of([&] { read_manifest(folder / "none"); }), ErrorKind::io, {"none"});
+}
+
+TEST_CASE("One flipped bit anywhere in a manifest is noticed or changes nothing", "[property]") {
+  const ScratchFolder folder;
+  {
+    RunFolder run(folder / "run", manifest_of());
+    put_bytes(run.path("model.h5"), "model");
+    run.record("model.h5");
+  }
+  const std::string good = get_bytes(folder / "run/manifest.json");
+  std::size_t noticed = 0;
+  for (std::size_t bit = 0; bit < 8 * good.size(); bit += 3) {
+    std::string text = good;
+    text[bit / 8] = static_cast<char>(text[bit / 8] ^ (1 << (bit % 8)));
+    put_bytes(folder / "run/manifest.json", text);
+    try {
+      const Manifest read = read_manifest(folder / "run");
+      const bool same = read.files.at("model.h5") == hash_bytes("model") && !read.complete &&
+                        read.version == "0.1.0" && read.instruction_set == "x86-64-v3";
+      if (!same) FAIL("bit " << bit << " changed the manifest and was not noticed");
+    } catch (const Error& error) {
+      REQUIRE(error.kind() == ErrorKind::bad_data);
+      ++noticed;
+    }
+  }
+  REQUIRE(noticed > 0);
+}
+
+TEST_CASE("A manifest of version 1, without a hash, is still read", "[regression]") {
+  const ScratchFolder folder;
+  { const RunFolder run(folder / "run", manifest_of()); }
+  std::string text = get_bytes(folder / "run/manifest.json");
+  const auto hash = text.find("  \"hash\"");
+  text.erase(hash, text.find('\n', hash) + 1 - hash);
+  text.replace(text.find("\"manifest_version\": 2"), 21, "\"manifest_version\": 1");
+  put_bytes(folder / "run/manifest.json", text);
+  REQUIRE(read_manifest(folder / "run").command == manifest_of().command);
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 
+#include "data/hdf5_file.hpp"
 #include "tests/core/scratch.hpp"
 #include "tests/validation/sample_run.hpp"
 
@@ -175,6 +176,60 @@ TEST_CASE("When Python fails the message carries its words, the old page stays, 
   }
   CHECK(get_bytes(scratch / "run/report.html") == "old page");
   CHECK(std::distance(std::filesystem::directory_iterator(scratch / "run"), {}) == 2);
+}
+
+namespace {
+
+// 2 x 2 settings, the first with two seeds, one without a result.
+void fill_sample_sweep(const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder);
+  const auto column = [](std::initializer_list<double> values) {
+    return Vector(Eigen::Map<const Vector>(values.begin(), static_cast<Index>(values.size())));
+  };
+  data::Hdf5Writer out("sweep", 1);
+  out.text("title", "two by two");
+  out.text("keys", "training.batch\nnetwork.activation\nseed");
+  out.vector("axes/training.batch", column({8, 8, 8, 32, 32}), "as in the configuration");
+  out.vector("axes/network.activation", column({0, 0, 1, 0, 1}), "place in the list");
+  out.text("values of network.activation", "\"relu\"\n\"tanh\"");
+  out.vector("axes/seed", column({1, 2, 1, 1, 1}), "as in the configuration");
+  out.vector("ok/point", column({0, 1, 2, 3}), "index");
+  out.vector("ok/accuracy", column({0.5, 0.6, 0.625, 0.75}), "1");
+  out.write(folder / "sweep.h5");
+  put_bytes(folder / "published.csv", "# somewhere\ntraining.batch,network.activation,accuracy\n8,relu,0.25\n8.0,tanh,\n");
+  put_bytes(folder / "curve.svg", "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>");
+  put_bytes(folder / "curve.csv", "1,2\n");
+  Results results;
+  results.title = "two by two";
+  results.put(Table{"t", "sweep", {"a"}, {{"-"}, {1.0}}, "", "crosstile sweep s.toml --out d"});
+  write_results(folder / "results.json", results);
+}
+
+}  // namespace
+
+TEST_CASE("The page of a sweep has its map beside the published one, its command, and pictures that cannot run",
+          "[identity]") {
+  const ScratchFolder scratch;
+  fill_sample_sweep(scratch / "s");
+  // a study's own file under a name that a run gives to other content
+  data::Hdf5Writer own("some-study", 3);
+  own.vector("x", Vector::Ones(2), "1");
+  own.write(scratch / "s/irdrop.h5");
+  write_report(scratch / "s");
+  const std::string page = get_bytes(scratch / "s/report.html");
+  for (const char* text : {">55.0<", ">62.5<", ">75.0<", ">25.0<", "published", "url(#f1-", "<code>crosstile sweep s.toml --out d</code>",
+                           "Data: <code>sweep.h5, published.csv</code> · Command: <code>crosstile sweep s.toml --out d</code>",
+                           "<code>curve.svg</code><span class=\"source\">Data: <code>curve.csv</code>",
+                           "src=\"data:image/svg+xml;base64,"})
+    CHECK(has(page, text));
+  CHECK_FALSE(has(page, "<script"));
+  CHECK_FALSE(has(page, "id=\"missing\""));
+  CHECK_FALSE(has(page, "IR-drop over the tile"));
+
+  std::string bytes = get_bytes(scratch / "s/irdrop.h5");
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  put_bytes(scratch / "s/irdrop.h5", bytes);
+  require_error(error_of([&] { write_report(scratch / "s"); }), ErrorKind::bad_data, {"irdrop.h5"});
 }
 
 TEST_CASE("A report refuses folders with nothing to report and damaged files", "[error]") {

@@ -3,6 +3,7 @@
 #include "core/error.hpp"
 #include "core/files.hpp"
 #include "data/hdf5_file.hpp"
+#include "data/run_folder.hpp"
 #include "tests/validation/sample_images.hpp"
 #include "validation/line_chart.hpp"
 #include "validation/study_irdrop.hpp"
@@ -55,7 +56,7 @@ TEST_CASE("the IR-drop study finds every point, and the full circuit agrees with
   testing::write_images(folder, "test", 80);
   data::Config config = data::Config::from_text(small_study(folder));
   const IrDropStudy study = read_irdrop_study(config);
-  const IrDropOutcome outcome = run_irdrop_study(study, 1);
+  const IrDropOutcome outcome = run_irdrop_study(study, folder / "out", 1);
   CHECK(outcome.diverged.empty());
   REQUIRE(outcome.digital_accuracy.size() == 2);
   CHECK(outcome.points.size() == 2 * 2 * 7);  // seeds, resistances; direct, two Gaussian levels, each also fitted; tiles
@@ -70,13 +71,65 @@ TEST_CASE("the IR-drop study finds every point, and the full circuit agrees with
   }
 
   const Results results = write_irdrop_study(study, outcome, folder / "out");
-  REQUIRE(results.tables.size() == 2);
+  REQUIRE(results.tables.size() == 3);
   CHECK(results.tables[0].rows.size() == 2 * 5);
-  CHECK(read_results(folder / "out" / "results.json").tables.size() == 2);
+  CHECK(results.tables[1].rows.size() == 5);
+  CHECK(read_results(folder / "out" / "results.json").tables.size() == 3);
+  for (const IrDropPoint& point : outcome.points) {
+    CHECK(point.inference_joule > point.array_joule);
+    CHECK(point.array_joule > 0.0);
+  }
+  CHECK(data::read_manifest(folder / "out").complete);
   CHECK_THAT(read_text(folder / "out" / "irdrop.svg"), Contains("through tiles") && Contains("</svg>"));
   CHECK_THAT(read_text(folder / "out" / "irdrop.csv"), Contains("gaussian 0.05"));
   const data::Hdf5Reader stored(folder / "out" / "irdrop.h5", "irdrop-study", 1);
   CHECK(stored.matrix("points/through_tiles").rows() == 4);
+}
+
+TEST_CASE("an IR-drop study that was interrupted goes on to the same bytes, and finds what is finished", "[property]") {
+  const testing::ScratchFolder folder;
+  testing::write_images(folder, "train", 100);
+  testing::write_images(folder, "test", 40);
+  const auto study_of = [&](const std::string& more) {
+    data::Config config = data::Config::from_text(small_study(folder) + more);
+    IrDropStudy study = read_irdrop_study(config);
+    study.seeds = 1;
+    study.r_col_ohm = {800.0};
+    study.confirm_images = 2;
+    return study;
+  };
+  const IrDropStudy study = study_of("");
+  const IrDropOutcome whole = run_irdrop_study(study, folder / "whole", 1);
+  write_irdrop_study(study, whole, folder / "whole");
+  CHECK(whole.kept == 0);
+
+  const auto stop = [](double, std::string_view what) { return what != "through tiles, 800ohm"; };
+  testing::require_error(testing::error_of([&] { run_irdrop_study(study, folder / "parts", 1, stop); }),
+                         ErrorKind::interrupted, {});
+  const IrDropOutcome parts = run_irdrop_study(study, folder / "parts", 2);
+  write_irdrop_study(study, parts, folder / "parts");
+  CHECK(parts.made == 3);  // the last point and two confirmations
+  CHECK(parts.kept + parts.made == whole.made);
+  for (const char* name : {"irdrop.csv", "irdrop.h5", "irdrop.svg"})
+    CHECK(hash_file(folder / "parts" / name) == hash_file(folder / "whole" / name));
+  CHECK(run_irdrop_study(study, folder / "parts", 1).made == 0);
+
+  testing::require_error(testing::error_of([&] { run_irdrop_study(study_of("# other\n"), folder / "parts", 1); }),
+                         ErrorKind::usage, {"another configuration"});
+  write_text_atomically(folder / "parts" / "pieces" / "s1-800ohm-direct.json", "{}");
+  testing::require_error(testing::error_of([&] { run_irdrop_study(study, folder / "parts", 1); }),
+                         ErrorKind::bad_data, {"s1-800ohm-direct.json", "changed"});
+}
+
+TEST_CASE("where a curve falls through a level is found between its points", "[analytic]") {
+  const std::vector<std::pair<double, double>> curve{{1.0, 1.0}, {10.0, 0.98}, {100.0, 0.5}};
+  CHECK(*falls_below(curve, 0.99) == Approx(std::sqrt(10.0)));
+  CHECK(*falls_below(curve, 0.98) == Approx(10.0));
+  CHECK_FALSE(falls_below(curve, 0.4).has_value());
+  CHECK_FALSE(falls_below(curve, 1.1).has_value());
+  CHECK(fall_text(curve, 0.4, "ohm") == "above 100 ohm");
+  CHECK(fall_text(curve, 1.1, "ohm") == "below 1 ohm");
+  CHECK(fall_text({}, 1.0, "ohm") == "-");
 }
 
 TEST_CASE("the best Gaussian level is chosen at every resistance by itself", "[analytic]") {

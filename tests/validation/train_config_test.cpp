@@ -75,6 +75,95 @@ step = 0.002
   CHECK(read(run.toml).toml == run.toml);
 }
 
+TEST_CASE("Every layer chooses its kind by name, and what is written out reads back", "[property]") {
+  const PipelineConfig run = read(R"(
+[tile]
+rows = 20
+cols = 16
+r_col_ohm = 20.0
+[network]
+layers = [36, 12, 9, 8, 6, 3]
+kinds = ["tile", "hardware_aware", "abstract", "analog", "digital"]
+[hardware_aware]
+noise = "programming"
+noise_scale = 1.5
+device_model = "pcm-hermes-2"
+g_min_uS = 0.2
+clip_sigma = 2.5
+[abstract_tile]
+wire_ohm = 0.7
+g_uS = 4.0
+[tile_training]
+block_rows = 10
+wire_ramp_epochs = 2
+learn_gain = false
+)");
+  REQUIRE(run.training.kinds.size() == 5);
+  const std::string settings = run.training.settings();
+  for (const char* line :
+       {"layer[0].kind = tile", "layer[0].r_col_ohm = 20", "layer[0].model.block_rows = 10", "layer[0].learn_gain = 0",
+        "layer[0].wire_ramp_epochs = 2", "layer[1].kind = hardware-aware", "layer[1].noise = programming",
+        "layer[1].devices = pcm-hermes-2", "layer[1].on_abstract_tile = 0", "layer[2].on_abstract_tile = 1",
+        "layer[2].noise_scale = 1.5", "layer[2].abstract_tile.wire_ohm = 0.69999999999999996", "layer[3].kind = analog",
+        "layer[4].kind = digital"})
+    CHECK_THAT(settings, Catch::Contains(line));
+  CHECK(run.kinds.hardware_aware.g_min_siemens == Approx(0.2e-6));
+  CHECK(run.kinds.hardware_aware.abstract_tile.g_siemens == Approx(4e-6));
+  CHECK(read(run.toml).training.settings() == settings);
+  CHECK(read(run.toml).toml == run.toml);
+}
+
+TEST_CASE("A kind that does not go with the tile or its devices is named", "[error]") {
+  require_error(error_of([] { read("[tile]\nweight_layout = \"single\"\n[network]\nkinds = [\"tile\"]\n"); }),
+                ErrorKind::usage, {"network.kinds", "\"tile\"", "weight_layout", "pair-columns"});
+  require_error(error_of([] {
+                  read("[network]\nkinds = [\"hardware_aware\"]\n[hardware_aware]\ndevice_model = \"pmc\"\n"
+                       "weight_noise = -1\n[tile_training]\nblock_row = 3\n");
+                }),
+                ErrorKind::usage,
+                {"hardware_aware.device_model", "pcm-2019", "weight_noise", "0 to 10", "did you mean", "block_rows"});
+}
+
+TEST_CASE("A hybrid network keeps what its tiles have learned in its file", "[property]") {
+  const ScratchFolder folder;
+  write_images(folder, "train", 120);
+  write_images(folder, "test", 60);
+  PipelineConfig run = read("[tile]\npreset = \"pcm-14nm\"\nrows = 18\ncols = 12\nr_col_ohm = 800.0\nsense = \"south\"\n"
+                            "[network]\nlayers = [36, 12, 3]\nkinds = [\"tile\", \"hardware_aware\"]\n"
+                            "[hardware_aware]\ncolumn_scales = true\n[model]\nform = \"ladder\"\n"
+                            "[evaluation]\ntimes_s = [0.0]\ndraws = 1\n");
+  run.data = {folder / "train-images", folder / "train-labels", folder / "test-images", folder / "test-labels"};
+  run.training.epochs = 8;
+  run.training.batch = 10;
+  run.training.max_shift_pixels = 0;
+  run.training.threads = 1;
+  const TrainingResult result = trained(run);
+  REQUIRE(result.status == nn::TrainStatus::finished);
+  CHECK(*result.test_accuracy > 0.9);
+  write_trained(folder / "net.h5", result.state, run.toml);
+  const nn::Network network = nn::read_network(folder / "net.h5");
+  const nn::TrainState whole = deployed(result.state);
+  CHECK(network.layers[1].weights == whole.network.layers[1].weights);
+  CHECK_FALSE(whole.network.layers[1].weights == result.state.network.layers[1].weights);
+  const auto known = trained_calibrations(folder / "net.h5");
+  REQUIRE(known.size() == 2);
+  CHECK(known[0].gain.rows() == 2);  // tiles below each other
+  CHECK(known[1].gain.size() == 0);  // its column scales are in the weights
+
+  const auto train = read_images(run.data.train_images, run.data.train_labels, 3);
+  const auto test = read_images(run.data.test_images, run.data.test_labels, 3);
+  const OnTiles on{run, network, known, run.model};
+  const auto rows = evaluate_as_trained(on, train, test);
+  REQUIRE(rows.size() == 2);
+  CHECK(*rows[0].report.accuracy > 0.9);
+  const auto costs = inference_costs(on, train, test);
+  REQUIRE(costs.size() == 2);
+  CHECK(inference_cost_table(costs).rows.size() == 3);
+  // A digital network has nothing beside its weights.
+  nn::write_network(folder / "plain.h5", network);
+  CHECK(trained_calibrations(folder / "plain.h5").empty());
+}
+
 TEST_CASE("Mistakes in the keys of layer kinds are all reported, with the allowed values", "[error]") {
   const Error error = error_of([] {
     read(

@@ -1,0 +1,503 @@
+#include "validation/budget.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "circuit/circuit.hpp"
+#include "core/error.hpp"
+#include "core/files.hpp"
+#include "core/parallel.hpp"
+#include "data/adc.hpp"
+#include "data/pulse.hpp"
+#include "nn/compensation.hpp"
+#include "nn/energy.hpp"
+#include "nn/network_file.hpp"
+#include "validation/metrics.hpp"
+#include "validation/study_base.hpp"
+
+namespace crosstile::validation {
+
+namespace {
+
+using Numbers = StudyPieces::Numbers;
+
+constexpr double kPrecision = 1.15;     // of a growth factor, before interpolation
+constexpr double kLimitPrecision = 1.02;
+constexpr Index kSmallestTile = 8;
+
+std::string piece_name(const std::string& name) {
+  std::string out = name;
+  std::replace_if(out.begin(), out.end(), [](char c) { return c == ' ' || c == '*'; }, '-');
+  return out;
+}
+
+bool has_wires(const data::TileSpec& tile) {
+  return tile.r_col_ohm > 0.0 || tile.r_sense_ohm > 0.0 || tile.r_row_ohm > 0.0 || tile.r_driver_ohm > 0.0 ||
+         tile.selector.r_on_ohm > 0.0;
+}
+
+// The first layer of a network as a network: its outputs are what the tiles give.
+nn::Network first_layer(const nn::Network& network) {
+  nn::Network out;
+  out.hidden = network.hidden;
+  out.layers = {network.layers.front()};
+  return out;
+}
+
+double rms(const Matrix& values) {
+  return std::sqrt(values.squaredNorm() / static_cast<double>(values.size()));
+}
+
+// Charges of a tile's array, every vector through the circuit. The wires' capacitance is left out, as in the fast model.
+Matrix circuit_charges(data::TileSpec spec, const Matrix& g, const IntMatrix& codes, int threads) {
+  spec.c_row_farad = spec.c_col_farad = 0.0;
+  const circuit::Crossbar crossbar(spec, g);
+  circuit::ChargeOptions options;
+  options.energy = false;
+  Matrix charge(codes.rows(), spec.cols);
+  parallel_for(codes.rows(), threads, [&](Index v, int) {
+    const auto result = circuit::solve_charge(crossbar, IntVector(codes.row(v).transpose()), options);
+    if (result.status != circuit::Status::ok)
+      throw Error(ErrorKind::not_converged, "the full circuit of image " + std::to_string(v) + " did not converge");
+    charge.row(v) = result.charge_coulomb.transpose();
+  });
+  return charge;
+}
+
+// The study at work.
+class BudgetRun {
+ public:
+  BudgetRun(const BudgetStudy& study, const std::filesystem::path& folder, int threads, const Progress& progress);
+  BudgetOutcome run();
+
+ private:
+  // A system under some strengths, on tiles of another size and pulse mode if wanted.
+  struct Condition {
+    std::string name;
+    data::TileSpec tile;
+    device::PcmModel devices;
+    bool random = false;  // chips differ
+  };
+  struct LayerError {
+    double rms_lsb = 0.0, rms_relative = 0.0;
+  };
+
+  void report(const std::string& what) { report_progress(progress_, std::min(1.0, done_ / steps_), what); }
+  Condition condition(const std::string& name, const Strengths& strengths) const;
+  nn::TileSystem system_of(const nn::Network& network, const Condition& condition) const;
+  nn::DeviceOptions devices_of(const Condition& condition) const;
+  Numbers accuracy(const Condition& condition);
+  LayerError layer_error(const Condition& condition) const;
+  Matrix layer_outputs(const nn::TileSystem& system, const Condition& condition, Index draw,
+                       const MatrixF& images) const;
+  double sampled_star(double accuracy) const {
+    return nn::normalised_accuracy(accuracy, digital_accuracy_, chance_);
+  }
+  FactorSample star_sample(const Condition& condition);
+
+  void prepare_network();
+  void prepare_scales();
+  void add_budget(const std::string& name, const Strengths& strengths);
+  void add_growth(std::size_t effect);
+  std::vector<double> whole_bit_factors(std::size_t effect) const;
+  Condition wired(double factor, Index most_rows) const;
+  double wire_error(const Condition& condition);
+  void add_wire_limits();
+  void add_tile_limits();
+  void confirm(const Condition& condition, Limit& limit);
+  void add_trade(double ohm, data::Passes passes, Index bits);
+
+  const BudgetStudy& study_;
+  int threads_;
+  const Progress& progress_;
+  StudyPieces pieces_;
+  StudyImages images_;
+  nn::Network network_;
+  double digital_accuracy_ = 0.0, chance_ = 0.1;
+  MatrixF layer_images_;
+  Matrix exact_;          // of the first layer: layer_images x outputs
+  double lsb_output_ = 0.0;  // 1 LSB of charge in units of the first layer's output
+  double done_ = 0.0, steps_ = 1.0;
+  BudgetOutcome out_;
+};
+
+std::string study_source(const BudgetStudy& study) {
+  return study.network_file.empty() ? study.toml : study.toml + "\n# network " + hash_file(study.network_file);
+}
+
+BudgetRun::BudgetRun(const BudgetStudy& study, const std::filesystem::path& folder, int threads,
+                     const Progress& progress)
+    : study_(study),
+      threads_(threads),
+      progress_(progress),
+      pieces_(folder, "irdrop", study_source(study), study.data),
+      images_(study.data, study.network.layers.back(), study.images, study.calibration_images) {
+  steps_ = 2.0 + 2.0 * kEffects + kEffects + 4.0 +
+           static_cast<double>(study.table_r_ohm.size() * study.table_passes.size() * study.table_adc_bits.size());
+}
+
+void BudgetRun::prepare_network() {
+  if (!study_.network_file.empty()) {
+    network_ = nn::read_network(study_.network_file);
+  } else {
+    nn::TrainOptions options = study_.training;
+    options.threads = threads_;
+    if (study_.clip_sigma > 0.0) {
+      nn::HardwareAwareOptions clip;
+      clip.noise = nn::WeightNoise::none;
+      clip.clip_sigma = study_.clip_sigma;
+      options.kinds = {nn::hardware_aware_kind(clip)};
+    }
+    const auto trained = pieces_.training("network", [&] {
+      return train_piece(study_.network, nullptr, options, images_.train, [this](double, std::string_view) {
+        report("training");
+        return true;
+      });
+    });
+    if (!trained.failure.empty()) throw Error(ErrorKind::not_converged, "the training diverged: " + trained.failure);
+    network_ = trained.state.network;
+  }
+  if (network_.inputs() != images_.test.inputs.cols())
+    throw Error(ErrorKind::usage, fmt::format("the network has {} inputs, the images have {} pixels",
+                                              network_.inputs(), images_.test.inputs.cols()));
+  nn::EvaluationOptions options;
+  options.threads = threads_;
+  digital_accuracy_ = nn::evaluate_digital(network_, images_.test, options).accuracy.value_or(0.0);
+  chance_ = 1.0 / static_cast<double>(network_.outputs());
+  out_.digital_accuracy = digital_accuracy_;
+}
+
+// The exact outputs of the first layer, and what an LSB of a bit line's charge is in them.
+void BudgetRun::prepare_scales() {
+  const Index count = std::min(study_.layer_images, images_.test.inputs.rows());
+  layer_images_ = images_.test.inputs.topRows(count);
+  const nn::Network layer = first_layer(network_);
+  const auto& weights = layer.layers.front();
+  exact_ = layer_images_.cast<double>() * weights.weights.cast<double>();
+  exact_.rowwise() += weights.bias.row(0).cast<double>();
+  const auto arrays = nn::map_network(layer, study_.tile);
+  std::vector<double> charges;
+  double unit = 0.0;
+  tilemodel::ModelSpec ideal;
+  ideal.form = tilemodel::Form::ideal;
+  const int bits = study_.tile.pulse.dac_bits;
+  for (const auto& tile : arrays.layers.front().tiles) {
+    const IntMatrix codes =
+        data::dac_codes(layer_images_.middleCols(tile.row_begin, tile.spec.rows).cast<double>(), bits);
+    Matrix charge;
+    for (const Matrix* g : {&tile.g_plus_siemens, &tile.g_minus_siemens}) {
+      tilemodel::TileModel(ideal, tile.spec, *g).charge(codes, charge);
+      for (Index k = 0; k < charge.size(); ++k) charges.push_back(std::abs(charge.data()[k]));
+    }
+    unit += tile.weight_per_siemens / (tile.spec.v_read_volt * tile.spec.pulse.t_lsb_s) / data::max_code(bits) /
+            static_cast<double>(arrays.layers.front().tiles.size());
+  }
+  lsb_output_ = quantile(charges, 0.999) / 255.0 * unit;
+  if (!(lsb_output_ > 0.0))
+    throw Error(ErrorKind::bad_data, "the first layer gives no charge for the first test images: nothing to measure");
+}
+
+BudgetRun::Condition BudgetRun::condition(const std::string& name, const Strengths& strengths) const {
+  const auto present = [&](Effect effect) {
+    return strengths[static_cast<std::size_t>(effect)] > 0.0 && is_configured(study_, static_cast<std::size_t>(effect));
+  };
+  return {name, tile_with(study_, strengths), devices_with(study_, strengths),
+          present(Effect::read_noise) || present(Effect::programming) || present(Effect::drift) ||
+              (present(Effect::front_end) &&
+               (study_.tile.adc.gain_spread > 0.0 || study_.tile.adc.offset_spread_lsb > 0.0))};
+}
+
+nn::TileSystem BudgetRun::system_of(const nn::Network& network, const Condition& condition) const {
+  tilemodel::ModelSpec spec = study_.model;
+  if (!has_wires(condition.tile)) spec.form = tilemodel::Form::ideal;
+  nn::CalibrationOptions calibration;
+  calibration.threads = threads_;
+  if (condition.tile.adc.bits > study_.tile.adc.bits) {  // an absent converter does not clip either
+    calibration.adc_quantile = 1.0;
+    calibration.adc_margin = 2.0;
+  }
+  return nn::make_tile_system(
+      network, condition.tile, images_.calibration,
+      [spec](const data::TileSpec& tile, const Matrix& g) { return tilemodel::TileModel(spec, tile, g); },
+      calibration);
+}
+
+nn::DeviceOptions BudgetRun::devices_of(const Condition& condition) const {
+  nn::DeviceOptions devices;
+  devices.model = condition.devices;
+  devices.time_s = study_.time_s;
+  devices.draws = condition.random ? study_.draws : 1;
+  devices.compensation = study_.compensation;
+  devices.compensation_images = images_.calibration;
+  return devices;
+}
+
+Numbers BudgetRun::accuracy(const Condition& condition) {
+  const nn::TileSystem system = system_of(network_, condition);
+  nn::EvaluationOptions options;
+  options.threads = threads_;
+  if (condition.random) options.devices = devices_of(condition);
+  options.progress = [this, &condition](double, std::string_view) {
+    report(condition.name);
+    return true;
+  };
+  const auto result = nn::evaluate_on_tiles(system, images_.test, options);
+  if (!result.accuracy) return {{}, result.reason};
+  return {{{"accuracy", *result.accuracy}, {"draw_error", result.draw_error.value_or(0.0)}}, {}};
+}
+
+Matrix BudgetRun::layer_outputs(const nn::TileSystem& system, const Condition& condition, Index draw,
+                                const MatrixF& images) const {
+  nn::TileWorkspace work;
+  Matrix out;
+  if (!condition.random) {
+    nn::TiledNetwork(system, system.arrays, 1, threads_).logits(images, work, out);
+    return out;
+  }
+  const nn::DeviceOptions devices = devices_of(condition);
+  nn::DeviceOptions at_first = devices;
+  at_first.time_s = 0.0;
+  const auto now = nn::draw_arrays(system.arrays, devices, 1, draw);
+  const auto before = nn::draw_arrays(system.arrays, at_first, 1, draw);
+  const auto ready = nn::compensated(system, before, now, devices.compensation_images, devices.compensation, 1, threads_);
+  nn::TiledNetwork(ready, now, 1, threads_).logits(images, work, out);
+  return out;
+}
+
+BudgetRun::LayerError BudgetRun::layer_error(const Condition& condition) const {
+  const nn::TileSystem system = system_of(first_layer(network_), condition);
+  double square = 0.0;
+  const Index draws = condition.random ? study_.draws : 1;
+  for (Index d = 0; d < draws; ++d)
+    square += std::pow(rms(layer_outputs(system, condition, d, layer_images_) - exact_), 2) / static_cast<double>(draws);
+  return {std::sqrt(square) / lsb_output_, std::sqrt(square) / rms(exact_)};
+}
+
+void BudgetRun::add_budget(const std::string& name, const Strengths& strengths) {
+  report(name);
+  const Condition here = condition(name, strengths);
+  const auto found = pieces_.numbers("budget-" + piece_name(name), [&] {
+    Numbers numbers = accuracy(here);
+    if (!numbers.failure.empty()) return numbers;
+    const LayerError error = layer_error(here);
+    numbers.values["rms_lsb"] = error.rms_lsb;
+    numbers.values["rms_relative"] = error.rms_relative;
+    return numbers;
+  });
+  done_ += 1.0;
+  if (!found.failure.empty()) throw Error(ErrorKind::not_converged, name + ": " + found.failure);
+  out_.budget.push_back({name, found.at("rms_lsb"), found.at("rms_relative"), found.at("accuracy"),
+                         found.at("draw_error"), sampled_star(found.at("accuracy"))});
+}
+
+// Standard error: of the chips, and of the images that were lost (as a Poisson number; the digital network sees
+// the same images).
+FactorSample BudgetRun::star_sample(const Condition& condition) {
+  const auto found = pieces_.numbers(piece_name(condition.name), [&] { return accuracy(condition); });
+  if (!found.failure.empty()) return {0.0, 0.0};  // diverged: worse than any level
+  const double a = found.at("accuracy"), per_star = digital_accuracy_ - chance_;
+  const auto images = static_cast<double>(images_.test.inputs.rows());
+  const double lost = std::max(1.0, std::abs(digital_accuracy_ - a) * images);
+  return {sampled_star(a), std::hypot(found.at("draw_error"), std::sqrt(lost) / images) / per_star};
+}
+
+// Steps of a converter of fewer and more bits, over that of the configured one, ascending.
+std::vector<double> BudgetRun::whole_bit_factors(std::size_t effect) const {
+  const bool pwm = effect == static_cast<std::size_t>(Effect::pwm);
+  const int bits = pwm ? study_.tile.pulse.dac_bits - 1 : study_.tile.adc.bits;
+  const int most = pwm ? std::max(bits, 10) : std::max(bits, 14), least = 2;
+  std::vector<double> factors;
+  for (int b = most; b >= least; --b) factors.push_back((std::exp2(bits) - 1.0) / (std::exp2(b) - 1.0));
+  return factors;
+}
+
+void BudgetRun::add_growth(std::size_t effect) {
+  done_ += 1.0;
+  if (!is_configured(study_, effect)) return;
+  const auto value_at = [&](double factor) {
+    const Strengths strengths =
+        study_.others_absent ? only_effect(effect, factor) : without_effect(effect, factor);
+    const auto name = fmt::format("grow-{}-{:.6g}", effect_name(effect), factor);
+    report(name);
+    return star_sample(condition(name, strengths));
+  };
+  const bool whole_bits =
+      effect == static_cast<std::size_t>(Effect::pwm) || effect == static_cast<std::size_t>(Effect::adc);
+  out_.growth.push_back({effect, whole_bits ? largest_factor_of(whole_bit_factors(effect), value_at, study_.a_star)
+                                            : largest_factor(value_at, study_.a_star, study_.most_factor, kPrecision)});
+}
+
+// Pulses and wires (both kinds, growing together), nothing else, on tiles of at most so many rows and columns.
+BudgetRun::Condition BudgetRun::wired(double factor, Index most_rows) const {
+  Strengths strengths = all_effects(0.0);
+  strengths[static_cast<std::size_t>(Effect::column_wire)] = factor;
+  strengths[static_cast<std::size_t>(Effect::row_wire)] = factor;
+  strengths[static_cast<std::size_t>(Effect::pwm)] = 1.0;
+  Condition out = condition(fmt::format("wires-{:.6g}-{}", factor, most_rows), strengths);
+  if (most_rows > 0) out.tile.rows = out.tile.cols = most_rows;
+  return out;
+}
+
+// RMS difference of the first layer to the same tiles without wires, LSB.
+double BudgetRun::wire_error(const Condition& condition) {
+  report(condition.name);
+  return pieces_.numbers("error-" + piece_name(condition.name), [&] {
+    Condition ideal = condition;
+    ideal.tile.r_col_ohm = ideal.tile.r_row_ohm = ideal.tile.r_driver_ohm = 0.0;
+    const nn::Network layer = first_layer(network_);
+    const Matrix with = layer_outputs(system_of(layer, condition), condition, 0, layer_images_);
+    const Matrix without = layer_outputs(system_of(layer, ideal), ideal, 0, layer_images_);
+    return Numbers{{{"rms_lsb", rms(with - without) / lsb_output_}}, {}};
+  }).at("rms_lsb");
+}
+
+// First layer, the same codes: circuit, fast model, and product without wires.
+void BudgetRun::confirm(const Condition& condition, Limit& limit) {
+  if (study_.confirm_images == 0) return;
+  report("full circuit at the limit");
+  const auto found = pieces_.numbers(fmt::format("confirm-{}", piece_name(condition.name)), [&] {
+    const MatrixF images = layer_images_.topRows(std::min(study_.confirm_images, layer_images_.rows()));
+    const nn::TileSystem system = system_of(first_layer(network_), condition);
+    const int bits = condition.tile.pulse.dac_bits;
+    tilemodel::ModelSpec ideal;
+    ideal.form = tilemodel::Form::ideal;
+    Matrix full = Matrix::Zero(images.rows(), network_.layers.front().weights.cols()), fast = full, exact = full;
+    for (const auto& tile : system.arrays.layers.front().tiles) {
+      const IntMatrix codes = data::dac_codes(images.middleCols(tile.row_begin, tile.spec.rows).cast<double>(), bits);
+      const double unit = tile.weight_per_siemens / (tile.spec.v_read_volt * tile.spec.pulse.t_lsb_s) / data::max_code(bits);
+      for (const bool minus : {false, true}) {
+        const Matrix& g = minus ? tile.g_minus_siemens : tile.g_plus_siemens;
+        const double sign = minus ? -unit : unit;
+        Matrix charge;
+        full.middleCols(tile.col_begin, tile.spec.cols) += sign * circuit_charges(tile.spec, g, codes, threads_);
+        system.model(tile.spec, g).charge(codes, charge);
+        fast.middleCols(tile.col_begin, tile.spec.cols) += sign * charge;
+        tilemodel::TileModel(ideal, tile.spec, g).charge(codes, charge);
+        exact.middleCols(tile.col_begin, tile.spec.cols) += sign * charge;
+      }
+      report("full circuit at the limit");
+    }
+    return Numbers{{{"fast", rms(fast - exact) / lsb_output_},
+                    {"circuit", rms(full - exact) / lsb_output_},
+                    {"difference", rms(fast - full) / lsb_output_}},
+                   {}};
+  });
+  limit.fast_lsb = found.at("fast");
+  limit.circuit_lsb = found.at("circuit");
+  limit.difference_lsb = found.at("difference");
+}
+
+void BudgetRun::add_wire_limits() {
+  if (!is_configured(study_, static_cast<std::size_t>(Effect::column_wire))) return;
+  for (const bool by_error : {true, false}) {
+    const auto value_at = [&](double factor) {
+      const Condition here = wired(factor, 0);
+      return by_error ? FactorSample{-wire_error(here), 0.0} : star_sample(here);
+    };
+    const auto root = largest_factor(value_at, by_error ? -study_.error_lsb : study_.a_star, study_.most_factor,
+                                     kLimitPrecision);
+    Limit limit;
+    limit.what = "wire resistance (ohm per cell)";
+    limit.target = by_error ? fmt::format("{:g} LSB RMS", study_.error_lsb) : fmt::format("A* {:g}", study_.a_star);
+    limit.value = root.factor * study_.tile.r_col_ohm;
+    limit.verdict = root.verdict == FactorRoot::Verdict::found   ? ""
+                    : root.verdict == FactorRoot::Verdict::above ? "met up to here, where the search ends"
+                                                                 : "not met down to here, where the search ends";
+    confirm(wired(root.factor, 0), limit);
+    out_.limits.push_back(std::move(limit));
+    done_ += 1.0;
+  }
+}
+
+// Tiles hold the first layer in 1, 2, 3, ... pieces a column: the fewest pieces that meet the target.
+void BudgetRun::add_tile_limits() {
+  if (!is_configured(study_, static_cast<std::size_t>(Effect::column_wire))) return;
+  const Index inputs = network_.inputs();
+  const auto rows_of_pieces = [&](Index pieces) { return (inputs + pieces - 1) / pieces; };
+  for (const bool by_error : {true, false}) {
+    const auto meets = [&](Index pieces) {
+      const Condition here = wired(1.0, rows_of_pieces(pieces));
+      return by_error ? wire_error(here) <= study_.error_lsb : star_sample(here).value >= study_.a_star;
+    };
+    Index good = std::max<Index>(1, inputs / kSmallestTile), bad = 0;
+    Limit limit;
+    limit.what = "tile size (rows, columns)";
+    limit.target = by_error ? fmt::format("{:g} LSB RMS", study_.error_lsb) : fmt::format("A* {:g}", study_.a_star);
+    if (!meets(good)) {
+      limit.verdict = "not met by the smallest tile";
+    } else if (meets(1)) {
+      good = 1;
+      limit.verdict = "met by a tile for all inputs";
+    } else {
+      bad = 1;
+      while (good - bad > 1) {
+        const Index middle = (good + bad) / 2;
+        (meets(middle) ? good : bad) = middle;
+      }
+    }
+    limit.value = static_cast<double>(rows_of_pieces(good));
+    confirm(wired(1.0, rows_of_pieces(good)), limit);
+    out_.limits.push_back(std::move(limit));
+    done_ += 1.0;
+  }
+}
+
+void BudgetRun::add_trade(double ohm, data::Passes passes, Index bits) {
+  Condition here = condition(fmt::format("trade-{:g}-{}-{}", ohm, data::to_name(passes), bits), all_effects(1.0));
+  if (here.tile.r_col_ohm > 0.0) here.tile.r_row_ohm *= ohm / here.tile.r_col_ohm;
+  here.tile.r_col_ohm = ohm;
+  here.tile.pulse.passes = passes;
+  here.tile.pulse.split_bits = std::clamp(here.tile.pulse.split_bits, 1, std::max(1, here.tile.pulse.dac_bits - 2));
+  here.tile.adc.bits = static_cast<int>(bits);
+  report(here.name);
+  const auto found = pieces_.numbers(here.name, [&] {
+    Numbers numbers = accuracy(here);
+    if (!numbers.failure.empty()) return numbers;
+    tilemodel::EnergyModel energy;  // published for 8 bits; other widths scaled as a successive-approximation converter
+    energy.conversion_joule *= tilemodel::sar_conversion_joule(static_cast<int>(bits), 1.0) / tilemodel::sar_conversion_joule(8, 1.0);
+    const Index count = std::min(study_.energy_images, images_.test.inputs.rows());
+    const auto cost = nn::inference_cost(system_of(network_, here), images_.test.inputs.topRows(count), study_.model,
+                                         energy, threads_);
+    numbers.values["joule"] = cost.total_joule();
+    numbers.values["latency_s"] = cost.latency_s;
+    return numbers;
+  });
+  done_ += 1.0;
+  if (!found.failure.empty()) throw Error(ErrorKind::not_converged, here.name + ": " + found.failure);
+  out_.trade.push_back({ohm, passes, bits, found.at("accuracy"), found.at("draw_error"),
+                        sampled_star(found.at("accuracy")), found.at("joule"), found.at("latency_s")});
+}
+
+BudgetOutcome BudgetRun::run() {
+  prepare_network();
+  prepare_scales();
+  add_budget("all", all_effects(1.0));
+  add_budget("none", all_effects(0.0));
+  for (std::size_t e = 0; e < kEffects; ++e)
+    if (is_configured(study_, e)) add_budget("only " + effect_name(e), only_effect(e));
+  for (std::size_t e = 0; e < kEffects; ++e)
+    if (is_configured(study_, e)) add_budget("no " + effect_name(e), without_effect(e));
+  for (std::size_t e = 0; e < kEffects; ++e) add_growth(e);
+  std::stable_sort(out_.growth.begin(), out_.growth.end(),
+                   [](const Growth& a, const Growth& b) { return a.root.factor < b.root.factor; });
+  add_wire_limits();
+  add_tile_limits();
+  for (const double ohm : study_.table_r_ohm)
+    for (const data::Passes passes : study_.table_passes)
+      for (const std::int64_t bits : study_.table_adc_bits) add_trade(ohm, passes, static_cast<Index>(bits));
+  out_.made = pieces_.made;
+  out_.kept = pieces_.kept;
+  return out_;
+}
+
+}  // namespace
+
+BudgetOutcome run_budget_study(const BudgetStudy& study, const std::filesystem::path& folder, int threads,
+                               const Progress& progress) {
+  return BudgetRun(study, folder, threads, progress).run();
+}
+
+}  // namespace crosstile::validation

@@ -1,0 +1,202 @@
+#include "validation/study_base.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "core/error.hpp"
+#include "core/files.hpp"
+#include "core/version.hpp"
+#include "nn/network_file.hpp"
+
+namespace crosstile::validation {
+
+namespace {
+
+constexpr const char* kPieces = "pieces";
+
+StudyPieces::Numbers read_piece(const std::filesystem::path& path) {
+  try {
+    const auto json = nlohmann::json::parse(read_text(path));
+    StudyPieces::Numbers out;
+    json.at("failure").get_to(out.failure);
+    json.at("values").get_to(out.values);
+    return out;
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(ErrorKind::bad_data,
+                path.string() + " is damaged (" + error.what() + "); delete it to compute it again");
+  }
+}
+
+std::string piece_text(const StudyPieces::Numbers& piece) {
+  const nlohmann::json json = {{"failure", piece.failure}, {"values", piece.values}};
+  return json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+}  // namespace
+
+void read_study_data(data::Config& config, DataFiles& files) {
+  files.train_images = config.text("data.train_images", files.train_images.string());
+  files.train_labels = config.text("data.train_labels", files.train_labels.string());
+  files.test_images = config.text("data.test_images", files.test_images.string());
+  files.test_labels = config.text("data.test_labels", files.test_labels.string());
+}
+
+Index study_integer(data::Config& config, const std::string& key, Index fallback, Index low, Index high) {
+  return static_cast<Index>(config.integer(key, fallback, low, high));
+}
+
+void read_study_training(data::Config& config, nn::NetworkSpec& network, nn::TrainOptions& training,
+                         double& clip_sigma) {
+  std::vector<std::int64_t> layers(network.layers.begin(), network.layers.end());
+  layers = config.integers("network.layers", layers, 1, 65536);
+  network.layers.assign(layers.begin(), layers.end());
+  if (network.layers.size() < 2)
+    config.mistake("network.layers", "needs at least two numbers: inputs and outputs");
+  network.hidden = config.choice_of<nn::Activation>("network.activation", network.hidden);
+  training.epochs = study_integer(config, "training.epochs", training.epochs, 1, 100000);
+  training.batch = study_integer(config, "training.batch", training.batch, 1, 1000000);
+  training.learning_rate = config.number("training.learning_rate", training.learning_rate, 1e-9, 1e3);
+  training.momentum = config.number("training.momentum", training.momentum, 0.0, 0.9999);
+  training.weight_decay = config.number("training.weight_decay", training.weight_decay, 0.0, 1e3);
+  training.schedule = config.choice_of<nn::Schedule>("training.schedule", training.schedule);
+  training.max_shift_pixels = static_cast<int>(config.integer("training.max_shift_pixels", 0, 0, 8));
+  clip_sigma = config.number("training.clip_sigma", clip_sigma, 0.0, 1e3);
+}
+
+StudyMean study_mean(const std::vector<double>& values) {
+  StudyMean out;
+  out.count = static_cast<Index>(values.size());
+  const auto n = static_cast<double>(values.size());
+  for (const double v : values) out.mean += v / n;
+  double squares = 0.0;
+  for (const double v : values) squares += (v - out.mean) * (v - out.mean);
+  if (values.size() > 1) out.error = std::sqrt(squares / (n - 1.0) / n);
+  return out;
+}
+
+std::optional<double> falls_below(const std::vector<std::pair<double, double>>& curve, double level) {
+  for (std::size_t k = 1; k < curve.size(); ++k) {
+    const auto& [x0, y0] = curve[k - 1];
+    const auto& [x1, y1] = curve[k];
+    if (y0 < level) return std::nullopt;
+    if (y1 < level) return x0 * std::pow(x1 / x0, (y0 - level) / (y0 - y1));
+  }
+  return std::nullopt;
+}
+
+std::string fall_text(const std::vector<std::pair<double, double>>& curve, double level,
+                      const std::string& unit) {
+  if (curve.empty()) return "-";
+  if (const auto place = falls_below(curve, level)) return fmt::format("{:.3g} {}", *place, unit);
+  const bool begins_below = curve.front().second < level;
+  return fmt::format("{} {:g} {}", begins_below ? "below" : "above",
+                     begins_below ? curve.front().first : curve.back().first, unit);
+}
+
+double StudyPieces::Numbers::at(const std::string& name) const {
+  const auto found = values.find(name);
+  if (found == values.end())
+    throw Error(ErrorKind::bad_data, "a finished piece of the study has no \"" + name + "\"; delete the folder");
+  return found->second;
+}
+
+StudyPieces::StudyPieces(const std::filesystem::path& folder, const std::string& name, const std::string& config,
+                         const DataFiles& files) {
+  if (folder.empty()) return;
+  data::Manifest manifest;
+  manifest.command = "study " + name;
+  manifest.config_toml = config;
+  for (const auto* file : {&files.train_images, &files.train_labels, &files.test_images, &files.test_labels}) {
+    const auto end = file->string().find(".h5:");  // a data set of an HDF5 file
+    manifest.config_toml += fmt::format(
+        "\n# {}: {}", file->string(),
+        hash_file(end == std::string::npos ? *file : std::filesystem::path(file->string().substr(0, end + 3))));
+  }
+  manifest.version = kVersion;
+  manifest.instruction_set = kInstructionSet;
+  folder_.emplace(folder, manifest);
+  std::filesystem::create_directories(folder_->path(kPieces));
+}
+
+StudyPieces::Numbers StudyPieces::numbers(const std::string& name, const std::function<Numbers()>& make) {
+  const std::string file = std::string(kPieces) + "/" + name + ".json";
+  if (folder_ && folder_->has(file)) {
+    ++kept;
+    return read_piece(folder_->path(file));
+  }
+  const Numbers out = make();
+  ++made;
+  if (folder_) {
+    write_text_atomically(folder_->path(file), piece_text(out));
+    folder_->record(file);
+  }
+  return out;
+}
+
+StudyPieces::Training StudyPieces::training(const std::string& name, const std::function<Training()>& make) {
+  const std::string file = std::string(kPieces) + "/" + name + ".h5";
+  std::optional<Training> now;
+  const Numbers about = numbers(name, [&] {
+    now = make();
+    if (folder_ && now->failure.empty()) {
+      nn::write_checkpoint(folder_->path(file), now->state);
+      folder_->record(file);
+    }
+    return Numbers{{{"epoch_seconds", now->epoch_seconds}}, now->failure};
+  });
+  if (now) return *now;
+  Training out;
+  out.failure = about.failure;
+  out.epoch_seconds = about.at("epoch_seconds");
+  if (!out.failure.empty()) return out;
+  if (!folder_->has(file))
+    throw Error(ErrorKind::bad_data, folder_->path(file).string() + " is missing; delete " +
+                                         folder_->path(std::string(kPieces) + "/" + name + ".json").string() +
+                                         " to train it again");
+  out.state = nn::read_checkpoint(folder_->path(file));
+  return out;
+}
+
+void record_study_results(const std::filesystem::path& folder, const std::vector<std::string>& names) {
+  if (!std::filesystem::exists(folder / "manifest.json")) return;
+  data::RunFolder run(folder, data::read_manifest(folder));
+  for (const std::string& name : names) run.record(name);
+  run.finish();
+}
+
+StudyPieces::Training train_piece(const nn::NetworkSpec& network, const nn::Network* start,
+                                  const nn::TrainOptions& options, const data::LabelledImages& images,
+                                  const Progress& progress) {
+  StudyPieces::Training out;
+  out.state = nn::start_training(network, options);
+  if (start) out.state.network = *start;
+  nn::TrainHooks hooks;
+  hooks.progress = progress;
+  double begin = processor_seconds();
+  hooks.after_epoch = [&](const nn::TrainState&) {
+    const double now = processor_seconds(), each = now - begin;
+    out.epoch_seconds = out.epoch_seconds > 0.0 ? std::min(out.epoch_seconds, each) : each;
+    begin = now;
+  };
+  const nn::TrainReport report = nn::train(out.state, images, options, hooks);
+  if (report.status != nn::TrainStatus::finished) out.failure = report.reason;
+  return out;
+}
+
+StudyImages::StudyImages(const DataFiles& files, Index classes, Index count, Index calibration_images)
+    : train(read_images(files.train_images, files.train_labels, classes)),
+      test(read_images(files.test_images, files.test_labels, classes)) {
+  if (count > 0 && count < test.inputs.rows()) {
+    test.inputs = MatrixF(test.inputs.topRows(count));
+    test.labels.resize(static_cast<std::size_t>(count));
+  }
+  calibration = train.inputs.topRows(std::min(calibration_images, train.inputs.rows()));
+}
+
+}  // namespace crosstile::validation

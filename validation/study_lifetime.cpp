@@ -1,0 +1,199 @@
+#include "validation/study_lifetime.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "core/error.hpp"
+#include "nn/compensation.hpp"
+#include "nn/energy.hpp"
+
+namespace crosstile::validation {
+
+namespace {
+
+// What is evaluated, besides the network.
+struct Condition {
+  double time_s;
+  nn::DriftCompensation compensation;
+  nn::NonIdealityCase present{"all", {}};
+};
+
+class LifetimeRun {
+ public:
+  LifetimeRun(const LifetimeStudy& study, const std::filesystem::path& folder, int threads,
+              const Progress& progress)
+      : study_(study),
+        threads_(threads),
+        progress_(progress),
+        images_(study.data, study.network.layers.back(), study.images, study.calibration_images),
+        pieces_(folder, "mnist-lifetime", study.toml, study.data),
+        chance_(1.0 / static_cast<double>(study.network.layers.back())) {
+    for (const nn::DriftCompensation how : study.compensations)
+      for (const double time : study.times_s) conditions_.push_back({time, how, {"all", {}}});
+    if (study.parts_time_s > 0.0)
+      for (const nn::NonIdealityCase& part : nn::each_alone_and_removed())
+        parts_.push_back({study.parts_time_s, study.parts_compensation, part});
+  }
+
+  LifetimeOutcome run() {
+    for (Index seed = 1; seed <= study_.seeds; ++seed) run_seed(seed);
+    out_.made = pieces_.made;
+    out_.kept = pieces_.kept;
+    return out_;
+  }
+
+ private:
+  void run_seed(Index seed);
+  void run_network(Index seed, const std::string& weights, const nn::Network& network);
+  void report(const std::string& what) {
+    const double each = 2.0 + 2.0 * static_cast<double>(conditions_.size() + parts_.size());
+    report_progress(progress_, done_ / (each * static_cast<double>(study_.seeds)), what);
+  }
+  std::optional<nn::Network> train(Index seed, const std::string& name, const nn::Network* start,
+                                   nn::TrainOptions options);
+  nn::TileSystem system_of(const nn::Network& network, const nn::NonIdealities& present) const;
+  StudyPieces::Numbers evaluate(Index seed, const nn::Network& network, const Condition& condition);
+  std::optional<LifetimePoint> point(Index seed, const std::string& weights, const nn::Network& network,
+                                     const Condition& condition);
+  void take_energy(const nn::Network& network);
+  void add_failure(const std::string& text) { out_.diverged += (out_.diverged.empty() ? "" : "; ") + text; }
+
+  const LifetimeStudy& study_;
+  int threads_;
+  const Progress& progress_;
+  StudyImages images_;
+  StudyPieces pieces_;
+  std::vector<Condition> conditions_, parts_;
+  double chance_ = 0.1;
+  double done_ = 0.0;
+  LifetimeOutcome out_;
+};
+
+std::optional<nn::Network> LifetimeRun::train(Index seed, const std::string& name, const nn::Network* start,
+                                              nn::TrainOptions options) {
+  options.seed = static_cast<std::uint64_t>(seed);
+  options.threads = threads_;
+  const auto progress = [this](double, std::string_view what) {
+    report(std::string(what));
+    return true;
+  };
+  auto piece = pieces_.training(fmt::format("s{}-{}", seed, name), [&] {
+    return train_piece(study_.network, start, options, images_.train, progress);
+  });
+  done_ += 1.0;
+  if (piece.failure.empty()) return std::move(piece.state.network);
+  add_failure(name + ": " + piece.failure);
+  return std::nullopt;
+}
+
+nn::TileSystem LifetimeRun::system_of(const nn::Network& network, const nn::NonIdealities& present) const {
+  nn::CalibrationOptions options;
+  options.threads = threads_;
+  return nn::make_tile_system(network, nn::with_only(present, study_.tile), images_.calibration,
+                              model_factory(study_.model), options);
+}
+
+StudyPieces::Numbers LifetimeRun::evaluate(Index seed, const nn::Network& network, const Condition& condition) {
+  nn::EvaluationOptions options;
+  options.seed = static_cast<std::uint64_t>(seed);
+  options.threads = threads_;
+  options.progress = [this](double, std::string_view) {
+    this->report("chips");
+    return true;
+  };
+  nn::DeviceOptions devices;
+  devices.model = nn::with_only(condition.present.present, study_.device);
+  devices.time_s = condition.time_s;
+  devices.draws = study_.draws;
+  devices.compensation = condition.compensation;
+  if (condition.compensation != nn::DriftCompensation::none) devices.compensation_images = images_.calibration;
+  options.devices = devices;
+  const auto report = nn::evaluate_on_tiles(system_of(network, condition.present.present), images_.test, options);
+  if (!report.accuracy) return {{}, report.reason};
+  StudyPieces::Numbers out;
+  const std::vector<double> each = report.accuracies();
+  for (std::size_t d = 0; d < each.size(); ++d) out.values[fmt::format("chip_{:03}", d + 1)] = each[d];
+  return out;
+}
+
+std::optional<LifetimePoint> LifetimeRun::point(Index seed, const std::string& weights, const nn::Network& network,
+                                                const Condition& condition) {
+  const std::string how(data::to_name(condition.compensation));
+  std::string part = condition.present.name;
+  std::replace(part.begin(), part.end(), ' ', '-');
+  const std::string name = fmt::format("s{}-{}-{}-{:g}s-{}", seed, weights, how, condition.time_s, part);
+  report(fmt::format("{}, compensation {}, {:g} s", weights, how, condition.time_s));
+  const auto found = pieces_.numbers(name, [&] { return evaluate(seed, network, condition); });
+  done_ += 1.0;
+  if (!found.failure.empty()) {
+    add_failure(name + ": " + found.failure);
+    return std::nullopt;
+  }
+  LifetimePoint out{seed, weights, how, condition.present.name, condition.time_s, {}, 0.0};
+  for (const auto& value : found.values) out.accuracies.push_back(value.second);
+  out.a_star = nn::normalised_accuracy(study_mean(out.accuracies).mean, out_.digital_accuracy.back(), chance_);
+  return out;
+}
+
+void LifetimeRun::take_energy(const nn::Network& network) {
+  const auto found = pieces_.numbers("energy", [&] {
+    const Index count = std::min(study_.energy_images, images_.test.inputs.rows());
+    const auto cost = nn::inference_cost(system_of(network, {}), images_.test.inputs.topRows(count), study_.model, {},
+                                         threads_);
+    return StudyPieces::Numbers{{{"inference_joule", cost.total_joule()},
+                                 {"array_joule", cost.array_joule},
+                                 {"driver_joule", cost.row_driver_joule},
+                                 {"conversion_joule", cost.conversion_joule},
+                                 {"latency_s", cost.latency_s}},
+                                {}};
+  });
+  out_.inference_joule = found.at("inference_joule");
+  out_.array_joule = found.at("array_joule");
+  out_.driver_joule = found.at("driver_joule");
+  out_.conversion_joule = found.at("conversion_joule");
+  out_.latency_s = found.at("latency_s");
+}
+
+void LifetimeRun::run_network(Index seed, const std::string& weights, const nn::Network& network) {
+  for (const Condition& condition : conditions_)
+    if (auto found = point(seed, weights, network, condition)) out_.points.push_back(std::move(*found));
+  for (const Condition& condition : parts_)
+    if (auto found = point(seed, weights, network, condition)) out_.parts.push_back(std::move(*found));
+}
+
+void LifetimeRun::run_seed(Index seed) {
+  nn::TrainOptions options = study_.digital;
+  if (study_.digital_clip_sigma > 0.0) {
+    nn::HardwareAwareOptions clip;
+    clip.noise = nn::WeightNoise::none;
+    clip.clip_sigma = study_.digital_clip_sigma;
+    options.kinds = {nn::hardware_aware_kind(clip)};
+  }
+  const auto digital = train(seed, "digital", nullptr, options);
+  if (!digital) return;
+  const auto accuracy = pieces_.numbers(fmt::format("s{}-digital-accuracy", seed), [&] {
+    nn::EvaluationOptions evaluation;
+    evaluation.threads = threads_;
+    return StudyPieces::Numbers{
+        {{"accuracy", *nn::evaluate_digital(*digital, images_.test, evaluation).accuracy}}, {}};
+  });
+  out_.digital_accuracy.push_back(accuracy.at("accuracy"));
+  if (seed == 1) take_energy(*digital);
+  run_network(seed, "direct", *digital);
+  options = study_.digital;
+  options.epochs = study_.hardware_aware_epochs;
+  options.learning_rate = study_.hardware_aware_rate;
+  options.kinds = {nn::hardware_aware_kind(study_.hardware_aware)};
+  if (const auto aware = train(seed, "hardware-aware", &*digital, options))
+    run_network(seed, "hardware-aware", *aware);
+}
+
+}  // namespace
+
+LifetimeOutcome run_lifetime_study(const LifetimeStudy& study, const std::filesystem::path& folder, int threads,
+                                   const Progress& progress) {
+  return LifetimeRun(study, folder, threads, progress).run();
+}
+
+}  // namespace crosstile::validation
