@@ -1,10 +1,7 @@
 #include "circuit/ngspice.hpp"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,10 +15,9 @@
 #include <system_error>
 #include <thread>
 
+#include "core/child_process.hpp"
 #include "core/error.hpp"
 #include "core/files.hpp"
-
-extern "C" char** environ;
 
 namespace crosstile::circuit {
 
@@ -56,59 +52,21 @@ class PrivateFolder {
   path folder_;
 };
 
-class SpawnActions {
+class OutputFile {
  public:
-  SpawnActions() { ::posix_spawn_file_actions_init(&actions_); }
-  ~SpawnActions() { ::posix_spawn_file_actions_destroy(&actions_); }
-  SpawnActions(const SpawnActions&) = delete;
-  SpawnActions& operator=(const SpawnActions&) = delete;
-  posix_spawn_file_actions_t* get() { return &actions_; }
+  explicit OutputFile(const path& file) : fd_(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) {
+    if (fd_ < 0) throw_system("cannot write " + file.string(), errno);
+  }
+  ~OutputFile() { ::close(fd_); }
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+  int fd() const { return fd_; }
 
  private:
-  posix_spawn_file_actions_t actions_;
+  int fd_;
 };
 
-// Stopped and reaped, whatever happens to its owner.
-class Child {
- public:
-  Child(const path& program, const path& folder, const path& deck, const path& output) {
-    SpawnActions actions;
-    ::posix_spawn_file_actions_addchdir_np(actions.get(), folder.c_str());
-    ::posix_spawn_file_actions_addopen(actions.get(), STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_addopen(actions.get(), STDOUT_FILENO, output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    ::posix_spawn_file_actions_adddup2(actions.get(), STDOUT_FILENO, STDERR_FILENO);
-    // -n: no start-up file of the user's, which could change tolerances.
-    std::vector<std::string> words{program.string(), "-n", "-b", deck.string()};
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    const int reason = ::posix_spawn(&process_, program.c_str(), actions.get(), nullptr, argv.data(), environ);
-    if (reason != 0) throw_system("cannot start " + program.string(), reason);
-  }
-  ~Child() {
-    if (process_ <= 0) return;
-    ::kill(process_, SIGKILL);
-    while (::waitpid(process_, nullptr, 0) < 0 && errno == EINTR) {
-    }
-  }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-
-  // Exit code, or 128 + the number of the signal; nothing while it runs.
-  std::optional<int> finished() {
-    int status = 0;
-    const pid_t who = ::waitpid(process_, &status, WNOHANG);
-    if (who == 0 || (who < 0 && errno == EINTR)) return std::nullopt;
-    if (who < 0) throw_system("cannot wait for ngspice", errno);
-    process_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
-
- private:
-  pid_t process_ = -1;
-};
-
-int wait_for(Child& child, const Progress& progress, double fraction) {
+int wait_for(ChildProcess& child, const Progress& progress, double fraction) {
   using namespace std::chrono_literals;
   auto pause = 1ms;
   for (;;) {
@@ -203,7 +161,9 @@ NgspiceResult run_ngspice(const Crossbar& crossbar, const IntVector& codes, cons
   for (const Netlist& deck : decks) {
     const path input = folder.get() / "deck.cir", output = folder.get() / "output.txt";
     write_text_atomically(input, deck.text);
-    Child child(program, folder.get(), input, output);
+    const OutputFile stream(output);
+    // -n: no start-up file of the user's, which could change tolerances.
+    ChildProcess child(program, {"-n", "-b", input.string()}, {folder.get(), -1, stream.fd(), stream.fd()});
     const int code = wait_for(child, progress, static_cast<double>(deck.number) / static_cast<double>(passes));
     const std::string said = read_text(output);
     try {

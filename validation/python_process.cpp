@@ -1,19 +1,16 @@
 #include "validation/python_process.hpp"
 
-#include <fcntl.h>
-#include <spawn.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
+#include "core/child_process.hpp"
 #include "core/error.hpp"
-
-extern "C" char** environ;
 
 namespace crosstile::validation {
 
@@ -58,25 +55,6 @@ class MemoryFile {
   int fd_;
 };
 
-class SpawnActions {
- public:
-  SpawnActions() { ::posix_spawn_file_actions_init(&actions_); }
-  ~SpawnActions() { ::posix_spawn_file_actions_destroy(&actions_); }
-  SpawnActions(const SpawnActions&) = delete;
-  SpawnActions& operator=(const SpawnActions&) = delete;
-  posix_spawn_file_actions_t* get() { return &actions_; }
-
- private:
-  posix_spawn_file_actions_t actions_;
-};
-
-int wait_for(pid_t child) {
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) throw_system("cannot wait for the Python process");
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 }  // namespace
 
 PythonResult run_python(const std::string& interpreter, std::string_view script,
@@ -85,21 +63,15 @@ PythonResult run_python(const std::string& interpreter, std::string_view script,
   MemoryFile errors("crosstile-errors");
   input.fill(script);
 
-  SpawnActions actions;
-  ::posix_spawn_file_actions_adddup2(actions.get(), input.fd(), STDIN_FILENO);
-  ::posix_spawn_file_actions_addopen(actions.get(), STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  ::posix_spawn_file_actions_adddup2(actions.get(), errors.fd(), STDERR_FILENO);
-
-  std::vector<std::string> words{interpreter, "-"};
+  std::vector<std::string> words{"-"};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-
-  pid_t child = 0;
-  if (::posix_spawnp(&child, interpreter.c_str(), actions.get(), nullptr, argv.data(), environ) != 0)
+  std::optional<ChildProcess> child;
+  try {
+    child.emplace(interpreter, words, ChildIo{{}, input.fd(), -1, errors.fd()});
+  } catch (const Error&) {
     return {-1, "cannot be started"};
-  const int status = wait_for(child);
+  }
+  const int status = child->wait();
   return {status, errors.content()};
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "mean_check.hpp"
 #include "core/parallel.hpp"
 
 using namespace crosstile;
@@ -20,22 +21,6 @@ NoiseSpectrum lorentzian_of(double tau_s, double variance) {
 
 TraceKey cell_key(Index device, std::uint64_t event = 0) { return {31, 2, static_cast<std::uint64_t>(device), event}; }
 
-/// Sample mean of products of two zero-mean quantities; within five standard errors of what is expected.
-struct MeanProduct {
-  double sum = 0.0, squares = 0.0, count = 0.0;
-  void add(double value) {
-    sum += value;
-    squares += value * value;
-    count += 1.0;
-  }
-  void check(double expected) const {
-    const double mean = sum / count, five = 5.0 * std::sqrt((squares / count - mean * mean) / count);
-    INFO("mean " << mean << ", expected " << expected);
-    CHECK(std::abs(mean - expected) < five);
-    CHECK(five < 0.3 * std::abs(expected));
-  }
-};
-
 }  // namespace
 
 TEST_CASE("Windows anywhere on a trace have the closed form's variances and covariances", "[device][statistics]") {
@@ -43,7 +28,7 @@ TEST_CASE("Windows anywhere on a trace have the closed form's variances and cova
   const auto spectrum = make_spectrum({.exponent = 0.75, .white_per_hz = 3e-10});
   const RandomAccessNoise noise(spectrum);
   constexpr Tick kNs = 1000, kTwoDays = Tick{172800} * 1'000'000'000'000 + 777;
-  MeanProduct near, wide, adjacent, apart, uneven;
+  test::MeanCheck near, wide, adjacent, apart, uneven;
   for (Index device = 0; device < 4000; ++device) {
     const auto key = cell_key(device);
     const double a = noise.average(key, 130 * kNs, 131 * kNs), b = noise.average(key, 131 * kNs, 132 * kNs);
@@ -69,7 +54,7 @@ TEST_CASE("Values and averages of one process have the joint moments of Ornstein
   for (const Tick length : {Tick{300}, Tick{5000}, Tick{200000}}) {  // T / tau = 0.09, 1.5, 61: beyond the root too
     const double x = static_cast<double>(length) * 1e-11 / tau;
     INFO("T / tau = " << x);
-    MeanProduct begin_average, average_end, average_average, begin_end;
+    test::MeanCheck begin_average, average_end, average_average, begin_end;
     for (Index device = 0; device < 4000; ++device) {
       const auto key = cell_key(device);
       const Tick begin = 12345;
@@ -129,7 +114,7 @@ TEST_CASE("Different cells and events have traces of their own; threads change n
 TEST_CASE("The mean of 256 reads of one cell falls as 1/f predicts, not as white noise", "[device][statistics]") {
   const auto spectrum = make_spectrum({.exponent = 1.0});
   const RandomAccessNoise noise(spectrum, {.tick_s = 1e-9, .root_s = 1e-6});
-  MeanProduct mean_read;
+  test::MeanCheck mean_read;
   for (Index device = 0; device < 800; ++device) {
     const double mean = noise.reads(cell_key(device), {.first = 36 * device, .window = 36, .period = 36, .count = 256}).mean();
     mean_read.add(mean * mean);

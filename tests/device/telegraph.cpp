@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "core/error.hpp"
+#include "mean_check.hpp"
 
 using namespace crosstile;
 using namespace crosstile::device;
@@ -13,21 +14,6 @@ namespace {
 
 TraceKey trap_key(Index device) { return {41, 1, static_cast<std::uint64_t>(device), 0}; }
 
-struct Sample {
-  double sum = 0.0, squares = 0.0, count = 0.0;
-  void add(double value) {
-    sum += value;
-    squares += value * value;
-    count += 1.0;
-  }
-  void check(double expected) const {
-    const double mean = sum / count, five = 5.0 * std::sqrt((squares / count - mean * mean) / count);
-    INFO("mean " << mean << ", expected " << expected);
-    CHECK(std::abs(mean - expected) < five);
-    CHECK(five < 0.3 * std::abs(expected));
-  }
-};
-
 }  // namespace
 
 TEST_CASE("A trap has the occupation and the autocovariance of its Lorentzian", "[device][statistics][analytic]") {
@@ -35,7 +21,7 @@ TEST_CASE("A trap has the occupation and the autocovariance of its Lorentzian", 
   const double tau = trap.lorentzian().tau_s(), begin = 0.37;
   CHECK(trap.lorentzian().variance == Approx(0.25 * 0.21).epsilon(1e-14));
   const NoiseSpectrum spectrum{{trap.lorentzian()}, 0.0};
-  Sample occupied, lag, window, windows_apart;
+  test::MeanCheck occupied, lag, window, windows_apart;
   for (Index device = 0; device < 20000; ++device) {
     const auto key = trap_key(device);
     const double now = trap_state(trap, key, 0, begin), later = trap_state(trap, key, 0, begin + 0.7 * tau);
@@ -74,7 +60,7 @@ TEST_CASE("A trap that is always or never full does not fluctuate", "[device][an
 
 TEST_CASE("A population of traps has the number and the amplitudes of its model", "[device][statistics]") {
   const TelegraphModel model{.traps_per_device = 1.5, .corner_low_hz = 10.0, .corner_high_hz = 1e5, .relative_amplitude = 0.02};
-  Sample number, size, decades;
+  test::MeanCheck number, size, decades;
   for (Index device = 0; device < 5000; ++device) {
     const auto traps = device_traps(model, trap_key(device));
     number.add(static_cast<double>(traps.size()));
