@@ -127,9 +127,8 @@ void tile_figures(Report& report) {
   nn::NetworkSpec network;
   network.layers = {784, 256, 10};
   nn::TrainOptions options;
-  options.epochs = kRounds;
+  options.epochs = 1;
   options.threads = 1;
-  const Samples digital = epochs_of(mnist, options, network);
   nn::TileLayerOptions kind;
   kind.tile = data::tile_preset("pcm-14nm");
   kind.tile.rows = 392;
@@ -138,9 +137,14 @@ void tile_figures(Report& report) {
   kind.tile.r_col_ohm = 20.0;
   kind.tile.adc.enabled = true;
   kind.model.block_rows = 56;
-  options.learning_rate = 0.05;
-  options.kinds = {nn::tile_kind(kind)};
-  const Samples tiles = epochs_of(mnist, options, network);
+  nn::TrainOptions through = options;
+  through.learning_rate = 0.05;
+  through.kinds = {nn::tile_kind(kind)};
+  Samples digital, tiles;  // in turn, because the machine's pace changes
+  for (int round = 0; round < kRounds; ++round) {
+    digital.add(epochs_of(mnist, options, network).best());
+    tiles.add(epochs_of(mnist, through, network).best());
+  }
   report.add(Figure{.name = "epoch through the tile model, 20 ohm, in digital epochs",
                     .goal = at_most(4.0),
                     .reached = times(tiles.best() / digital.best()),

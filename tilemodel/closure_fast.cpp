@@ -6,24 +6,11 @@ namespace crosstile::tilemodel {
 
 namespace {
 
-constexpr Index kLongestTable = 256;  // slots of a pass up to which shares are looked up
-
 Index rounded_up(Index value, Index unit) {
   return (value + unit - 1) / unit * unit;
 }
 
 }  // namespace
-
-float* AlignedFloats::reserve(Index count) {
-  constexpr std::size_t kAlignment = 64;
-  const std::size_t needed = static_cast<std::size_t>(count) + kAlignment / sizeof(float);
-  if (storage_.size() < needed || data_ == nullptr) {
-    storage_.assign(needed, 0.0f);
-    const auto address = reinterpret_cast<std::uintptr_t>(storage_.data());
-    data_ = storage_.data() + (kAlignment - address % kAlignment) % kAlignment / sizeof(float);
-  }
-  return data_;
-}
 
 ClosureFast::ClosureFast(const Closure& closure)
     : table_(kernels::has_avx512() ? &kernels::table_avx512() : &kernels::table_base()),
@@ -84,50 +71,12 @@ ClosureFast::Input ClosureFast::start(Index vectors, int longest_code, bool whol
   std::fill_n(lengths, shape_.padding, 0.0f);
   std::fill(lengths + shape_.positions(), lengths + stride_, 0.0f);
   std::fill_n(scratch.codes.data(), shape_.padding, std::uint16_t{0});
-  if (scratch.tables_of != longest_code) fill_tables(longest_code, scratch);
+  scratch.tables.fill(longest_code);
   return {lengths + shape_.padding,
           whole_codes && longest_code <= kLongestTable ? scratch.codes.data() + shape_.padding : nullptr,
           static_cast<float>(levels.first),
           1.0f / static_cast<float>(levels.first),
           1.0f / static_cast<float>(levels.width)};
-}
-
-void ClosureFast::fill_tables(int longest_code, Scratch& scratch) {
-  const Levels levels(longest_code);
-  float* durations = scratch.durations.reserve(2 * kernels::kLevels);
-  for (Index m = 0; m < kernels::kLevels; ++m) {
-    const bool used = m < levels.count;
-    durations[m] = used ? static_cast<float>(levels.duration(m)) : 0.0f;
-    durations[kernels::kLevels + m] = used ? 1.0f / durations[m] : 0.0f;
-  }
-  float* shares = scratch.shares.reserve(kLongestTable * kernels::kLevels);
-  for (Index code = 0; code < std::min<Index>(longest_code, kLongestTable); ++code)
-    for (Index m = 0; m < kernels::kLevels; ++m)
-      shares[code * kernels::kLevels + m] = static_cast<float>(
-          std::clamp(levels.place(static_cast<double>(code)) - static_cast<double>(m), 0.0, 1.0));
-  scratch.tables_of = longest_code;
-}
-
-kernels::Pass ClosureFast::kernel_pass(int longest_code, const Input& input, const Scratch& scratch) const {
-  const Levels levels(longest_code);
-  return {input.lengths - shape_.padding,
-          input.codes ? input.codes - shape_.padding : nullptr,
-          scratch.shares.data(),
-          scratch.durations.data(),
-          scratch.durations.data() + kernels::kLevels,
-          levels.count == kernels::kLevels ? static_cast<float>(levels.variance()) : 0.0f};
-}
-
-kernels::Reference ClosureFast::kernel_reference(const Cluster& cluster) const {
-  return {static_cast<int>(shape_.blocks),
-          static_cast<int>(shape_.length),
-          static_cast<int>(shape_.bins),
-          static_cast<float>(shape_.block_ohm),
-          static_cast<float>(shape_.end_ohm),
-          static_cast<float>(shape_.spread_ohm),
-          static_cast<float>(shape_.cell_ohm),
-          cluster.reference.data(),
-          offset_.data()};
 }
 
 float ClosureFast::follow_cluster(std::size_t k, Index vector, Index vectors, const kernels::Pass& pass,
@@ -138,13 +87,12 @@ float ClosureFast::follow_cluster(std::size_t k, Index vector, Index vectors, co
                             vectors * resistance_stride(),
                             coupled_ ? scratch.load.data() + row * resistance_stride() : nullptr,
                             coupled_ ? scratch.own.data() + row * resistance_stride() : nullptr, 0.0f};
-  table_->follow_reference(kernel_reference(clusters_[k]), pass, scratch.kernel.data(), out);
+  table_->follow_reference(reference_of(clusters_[k]), pass, scratch.kernel.data(), out);
   return out.charge;
 }
 
-void ClosureFast::follow(Index vector, Index vectors, int longest_code, const Input& input,
-                         Scratch& scratch) const {
-  const kernels::Pass pass = kernel_pass(longest_code, input, scratch);
+void ClosureFast::follow(Index vector, Index vectors, const Input& input, Scratch& scratch) const {
+  const kernels::Pass pass = kernel_pass(input, scratch);
   for (std::size_t k = 0; k < clusters_.size(); ++k) {
     const float charge = follow_cluster(k, vector, vectors, pass, scratch);
     std::fill_n(scratch.out.data() + vector * padded_cols() + clusters_[k].first_place,

@@ -9,20 +9,9 @@
 #include "core/types.hpp"
 #include "tilemodel/closure.hpp"
 #include "tilemodel/closure_kernels.hpp"
+#include "tilemodel/reference_column.hpp"
 
 namespace crosstile::tilemodel {
-
-// Floats on 64-byte boundaries that only ever grow.
-class AlignedFloats {
- public:
-  float* reserve(Index count);
-  float* data() { return data_; }
-  const float* data() const { return data_; }
-
- private:
-  std::vector<float> storage_;
-  float* data_ = nullptr;
-};
 
 class ClosureFast {
  public:
@@ -31,9 +20,7 @@ class ClosureFast {
   struct Scratch {
     AlignedFloats lengths;             // positions of one vector, in levels
     std::vector<std::uint16_t> codes;  // the same as codes
-    AlignedFloats shares;              // codes x levels
-    AlignedFloats durations;           // levels, then their reciprocals
-    int tables_of = 0;                 // slots of the pass that shares and durations are for
+    PassTables tables;
     AlignedFloats x, resistance, load, own, kernel, out;
   };
 
@@ -55,7 +42,7 @@ class ClosureFast {
   // pulse; charges then gives vectors x padded_cols (normalised as in ladder.hpp), columns in the order of columns(),
   // valid until the next start. whole_codes: all pulse lengths are.
   Input start(Index vectors, int longest_code, bool whole_codes, Scratch& scratch) const;
-  void follow(Index vector, Index vectors, int longest_code, const Input& input, Scratch& scratch) const;
+  void follow(Index vector, Index vectors, const Input& input, Scratch& scratch) const;
   void skip(Index vector, Index vectors, Scratch& scratch) const;
   const float* charges(Index vectors, Scratch& scratch) const;
 
@@ -75,8 +62,8 @@ class ClosureFast {
   };
   void gradient_columns(Index vectors, Scratch& scratch, const Wanted& wanted,
                         const std::vector<PanelTarget>& targets, GradientScratch& gradient) const;
-  const float* gradient_vector(Index vector, Index vectors, int longest_code, const Input& input,
-                               Scratch& scratch, GradientScratch& gradient, WireGradient& wire) const;
+  const float* gradient_vector(Index vector, Index vectors, const Input& input, Scratch& scratch,
+                               GradientScratch& gradient, WireGradient& wire) const;
   // The same two where no vector of the pass has a pulse: nothing loads the wire, a growing pulse sees all of V.
   void gradient_columns_idle(Index vectors, GradientScratch& gradient) const;
   const float* gradient_vector_idle(Index vector, Index vectors, GradientScratch& gradient) const;
@@ -102,8 +89,12 @@ class ClosureFast {
     Index panels, first_place;
   };
   Index padded_length() const { return (shape_.length + table_->lanes - 1) / table_->lanes * table_->lanes; }
-  kernels::Pass kernel_pass(int longest_code, const Input& input, const Scratch& scratch) const;
-  kernels::Reference kernel_reference(const Cluster& cluster) const;
+  kernels::Pass kernel_pass(const Input& input, const Scratch& scratch) const {
+    return scratch.tables.pass(input.lengths - shape_.padding, input.codes ? input.codes - shape_.padding : nullptr);
+  }
+  kernels::Reference reference_of(const Cluster& cluster) const {
+    return kernel_reference(shape_, cluster.reference.data(), offset_.data());
+  }
   float follow_cluster(std::size_t k, Index vector, Index vectors, const kernels::Pass& pass,
                        Scratch& scratch) const;
   Index kernel_floats() const {
@@ -117,7 +108,6 @@ class ClosureFast {
   void panel_by_g(Index place, Index block, Index bin, Index vectors, const float* x, bool fresh,
                   const PanelTarget& target, GradientScratch& gradient) const;
   kernels::Columns kernel_columns(std::size_t k, Index panel, Index bin, Index vectors, Scratch& scratch) const;
-  static void fill_tables(int longest_code, Scratch& scratch);
   // Of one cluster and vector; bins are `vectors` rows apart.
   Index x_row(std::size_t cluster, Index vector, Index vectors) const {
     return static_cast<Index>(cluster) * shape_.bins * vectors + vector;

@@ -92,12 +92,11 @@ float ClosureFast::join_by_x(std::size_t k, Index vector, Index vectors, Index b
   return charge;
 }
 
-const float* ClosureFast::gradient_vector(Index vector, Index vectors, int longest_code, const Input& input,
-                                          Scratch& scratch, GradientScratch& gradient,
+const float* ClosureFast::gradient_vector(Index vector, Index vectors, const Input& input, Scratch& scratch,
+                                          GradientScratch& gradient,
                                           WireGradient& wire) const {
   const Index bins = shape_.bins;
-  const kernels::Pass pass = kernel_pass(longest_code, input, scratch);
-  const Levels levels(longest_code);
+  const kernels::Pass pass = kernel_pass(input, scratch);
   float* total = gradient.lengths.data();
   std::fill_n(total, stride_, 0.0f);
   float* value = gradient.value.data();
@@ -111,9 +110,9 @@ const float* ClosureFast::gradient_vector(Index vector, Index vectors, int longe
     kernels::ReferenceGradientOut out{own, 0.0f, 0.0f, 0.0f, 0.0f};
     const Index at = x_row(k, vector, vectors) * resistance_stride();
     table_->reference_backward(
-        kernel_reference(clusters_[k]), pass, scratch.kernel.data(),
+        reference_of(clusters_[k]), pass, scratch.kernel.data(),
         scratch.resistance.data() + at,
-        {levels.count, value, stride_, gradient.by_resistance.data() + at,
+        {scratch.tables.levels(), value, stride_, gradient.by_resistance.data() + at,
          coupled_ ? gradient.by_load.data() + at : nullptr,
          coupled_ ? gradient.by_own.data() + at : nullptr, vectors * resistance_stride(), charge, gradient.kernel.data()},
         out);

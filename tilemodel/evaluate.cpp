@@ -118,7 +118,7 @@ void TileModel::Impl::compute_base(Index count, int longest_code, Workspace::Imp
       for (Index v = 0; v < count; ++v) {
         for (Index i = 0; i < tile.rows; ++i)
           input.lengths[i] = input.place(static_cast<float>(group.lengths(v, i)));
-        fast.follow(v, count, longest_code, input, scratch.fast);
+        fast.follow(v, count, input, scratch.fast);
       }
       const float* charge = fast.charges(count, scratch.fast);
       for (Index v = 0; v < count; ++v)

@@ -67,7 +67,7 @@ void TileModel::Impl::evaluate_fast(const Codes& codes, Workspace::Impl& scratch
         for (Index v = 0; v < count; ++v) {
           const auto* vector = codes.data() + (first + v) * tile.rows;
           if (load_vector(input, vector, tile.rows, group.columns.north, pass, passes))
-            fast.follow(v, count, pass.longest_code, input, scratch.fast);
+            fast.follow(v, count, input, scratch.fast);
           else
             fast.skip(v, count, scratch.fast);
         }

@@ -110,7 +110,7 @@ void TileModel::Impl::gradient_part(const GradientPart<Dense>& part, const Group
                  by_charge + v * fast.padded_cols());
     if (idle || followed) continue;
     load(v);
-    fast.follow(v, count, pass.longest_code, input, scratch.fast);
+    fast.follow(v, count, input, scratch.fast);
   }
   std::vector<ClosureFast::PanelTarget>& targets = scratch.panel_targets;
   targets.assign(static_cast<std::size_t>(fast.panels()), {});
@@ -125,7 +125,7 @@ void TileModel::Impl::gradient_part(const GradientPart<Dense>& part, const Group
     if (!idle) load(v);
     const float* by_length =
         idle ? fast.gradient_vector_idle(v, count, own)
-             : fast.gradient_vector(v, count, pass.longest_code, input, scratch.fast, own, wire);
+             : fast.gradient_vector(v, count, input, scratch.fast, own, wire);
     if (!options.codes) continue;
     auto* by_code = out.codes.data() + (first + v) * tile.rows;
     if (fresh)
