@@ -101,7 +101,7 @@ Finding examine_ngspice() {
 }
 
 Finding scratch_folder() {
-  const std::string needed_for = "solve --method ngspice, --dry-run";
+  const std::string needed_for = "solve --method ngspice";
   std::error_code status;
   const auto folder = std::filesystem::temp_directory_path(status);
   if (status) return {"temporary folder", "none: " + status.message(), needed_for, Finding::State::missing};

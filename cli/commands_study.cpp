@@ -36,7 +36,8 @@ void say_results(const validation::Results& results, const path& out, Program& p
 }
 
 std::string resume_hint(const StudyFlags& flags) {
-  return "finished pieces are kept in " + (path(flags.out) / "pieces").string() + "; run the same command again to go on";
+  return "finished pieces are kept in " + (path(flags.out) / "pieces").string() +
+         "; run the same command again to go on";
 }
 
 void say_pieces(Index made, Index kept, Program& program) {
@@ -79,23 +80,27 @@ void add_one_study(CLI::App* study, Program& program, const std::string& name, c
   command->add_option("FILE", flags->file, "configuration, TOML")->required();
   command->add_option("--out", flags->out, "folder for the results")->required();
   add_threads(command, flags->threads);
-  command->callback([flags, &program, run] { program.action = [flags, &program, run] { run(*flags, program); }; });
+  command->callback(
+      [flags, &program, run] { program.action = [flags, &program, run] { run(*flags, program); }; });
 }
 
 }  // namespace
 
 void add_study_commands(CLI::App& app, Program& program) {
-  CLI::App* study = add_command(app, "study", "A whole study from one configuration: tables, data and pictures.",
-                                "crosstile study mnist-irdrop examples/mnist_irdrop.toml --out irdrop");
+  CLI::App* study =
+      add_command(app, "study", "A whole study from one configuration: tables, data and pictures.",
+                  "crosstile study mnist-irdrop examples/mnist_irdrop.toml --out irdrop");
   study->require_subcommand(1);
-  add_one_study(study, program, "mnist-irdrop",
-                "Accuracy against wire resistance: weights written directly, trained with Gaussian noise, and\n"
-                "trained through the tile model; evaluated with the exact ladder, confirmed with the full circuit.",
-                irdrop_command);
-  add_one_study(study, program, "mnist-lifetime",
-                "Accuracy from a second to a year after programming, with and without drift compensation: weights\n"
-                "written directly and after hardware-aware training; every non-ideality alone and removed.",
-                lifetime_command);
+  add_one_study(
+      study, program, "mnist-irdrop",
+      "Accuracy against wire resistance: weights written directly, trained with Gaussian noise, and\n"
+      "trained through the tile model; evaluated with the exact ladder, confirmed with the full circuit.",
+      irdrop_command);
+  add_one_study(
+      study, program, "mnist-lifetime",
+      "Accuracy from a second to a year after programming, with and without drift compensation: weights\n"
+      "written directly and after hardware-aware training; every non-ideality alone and removed.",
+      lifetime_command);
   add_budget_study(study, program);
 }
 

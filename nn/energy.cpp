@@ -91,8 +91,9 @@ std::vector<InferenceCost> layer_costs(const TileSystem& system, const MatrixF& 
   return out;
 }
 
-InferenceCost inference_cost(const TileSystem& system, const MatrixF& images, const tilemodel::ModelSpec& form,
-                             const tilemodel::EnergyModel& model, int threads) {
+InferenceCost inference_cost(const TileSystem& system, const MatrixF& images,
+                             const tilemodel::ModelSpec& form, const tilemodel::EnergyModel& model,
+                             int threads) {
   InferenceCost sum;
   for (const InferenceCost& layer : layer_costs(system, images, form, model, threads)) sum += layer;
   return sum;

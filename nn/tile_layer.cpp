@@ -23,8 +23,8 @@ constexpr const char* kInputScale = "tile_input_scale";
 constexpr const char* kFullScale = "tile_full_scale";  // siemens times code steps
 constexpr const char* kGain = "tile_gain";             // tile rows x outputs
 constexpr const char* kGainMomentum = "tile_gain_momentum";
-constexpr const char* kInputRange = "input_range";     // of hardware-aware layers
-constexpr const char* kColumnScale = "column_scale";   // of hardware-aware layers: 1 x outputs
+constexpr const char* kInputRange = "input_range";      // of hardware-aware layers
+constexpr const char* kColumnScale = "column_scale";    // of hardware-aware layers: 1 x outputs
 constexpr float kLeastGain = 0.1F, kMostGain = 100.0F;  // of the first fit
 
 float quantile_of(std::vector<float>& values, double q) {
@@ -102,8 +102,18 @@ TileLayer::TileLayer(const LayerSlot& slot, const TileLayerOptions& options)
   const std::vector<Index> cols = split_evenly(slot.outputs(), options.tile.cols);
   for (std::size_t r = 0; r + 1 < rows.size(); ++r)
     for (std::size_t c = 0; c + 1 < cols.size(); ++c) {
-      LayerTile tile{rows[r], cols[c], rows[r + 1] - rows[r], cols[c + 1] - cols[c],
-                     static_cast<Index>(r), nullptr, 0.0, {}, {}, {}, {}, {}};
+      LayerTile tile{rows[r],
+                     cols[c],
+                     rows[r + 1] - rows[r],
+                     cols[c + 1] - cols[c],
+                     static_cast<Index>(r),
+                     nullptr,
+                     0.0,
+                     {},
+                     {},
+                     {},
+                     {},
+                     {}};
       data::TileSpec spec = options.tile;
       spec.rows = tile.rows;
       spec.cols = tile.cols;
@@ -232,7 +242,8 @@ void TileLayer::fit_gain(LayerTile& tile, int threads) {
   for (Index j = 0; j < tile.cols; ++j) {
     const float square = tile.value.col(j).squaredNorm();
     const float fitted = square > 0.0F ? exact.col(j).dot(tile.value.col(j)) / square : 1.0F;
-    gain_(tile.tile_row, tile.col + j) = std::isfinite(fitted) ? std::clamp(fitted, kLeastGain, kMostGain) : 1.0F;
+    gain_(tile.tile_row, tile.col + j) =
+        std::isfinite(fitted) ? std::clamp(fitted, kLeastGain, kMostGain) : 1.0F;
   }
 }
 
@@ -349,17 +360,18 @@ std::string TileKind::settings() const {
   std::ostringstream text;
   text.precision(17);
   const TileLayerOptions& o = options_;
-  text << "kind = tile\n" << data::tile_to_toml(o.tile)
-       << "model.form = " << data::to_name(o.model.form) << "\nmodel.block_rows = " << o.model.block_rows
-       << "\nmodel.closure_bins = " << o.model.closure_bins << "\nmodel.references = " << o.model.references
-       << "\nmodel.segments = " << o.model.segments << "\nmodel.time_bins = " << o.model.time_bins
+  text << "kind = tile\n"
+       << data::tile_to_toml(o.tile) << "model.form = " << data::to_name(o.model.form)
+       << "\nmodel.block_rows = " << o.model.block_rows << "\nmodel.closure_bins = " << o.model.closure_bins
+       << "\nmodel.references = " << o.model.references << "\nmodel.segments = " << o.model.segments
+       << "\nmodel.time_bins = " << o.model.time_bins
        << "\nmodel.arithmetic = " << data::to_name(o.model.arithmetic)
-       << "\nmodel.row_wire_factor = " << o.model.row_wire_factor << "\nmodel.mesh_load = " << o.model.mesh_load
-       << "\nwire_ramp_epochs = " << o.wire_ramp_epochs << "\nwire_start = " << o.wire_start
-       << "\ncalibration_steps = " << o.calibration_steps << "\ninput_quantile = " << o.input_quantile
-       << "\nadc_quantile = " << o.adc_quantile << "\nadc_margin = " << o.adc_margin
-       << "\nlearn_gain = " << o.learn_gain << "\ngain_rate = " << o.gain_rate
-       << "\nclip_sigma = " << o.clip_sigma << "\n";
+       << "\nmodel.row_wire_factor = " << o.model.row_wire_factor
+       << "\nmodel.mesh_load = " << o.model.mesh_load << "\nwire_ramp_epochs = " << o.wire_ramp_epochs
+       << "\nwire_start = " << o.wire_start << "\ncalibration_steps = " << o.calibration_steps
+       << "\ninput_quantile = " << o.input_quantile << "\nadc_quantile = " << o.adc_quantile
+       << "\nadc_margin = " << o.adc_margin << "\nlearn_gain = " << o.learn_gain
+       << "\ngain_rate = " << o.gain_rate << "\nclip_sigma = " << o.clip_sigma << "\n";
   return text.str();
 }
 
@@ -388,7 +400,8 @@ LayerKindPtr tile_kind(const TileLayerOptions& options) {
   options.validate();
   check_network_tile(options.tile);
   if (options.model.correction.coefficients.size() != 0)
-    throw Error(ErrorKind::usage, "a model with a fitted correction has no gradient; train with the form without it");
+    throw Error(ErrorKind::usage,
+                "a model with a fitted correction has no gradient; train with the form without it");
   return std::make_shared<TileKind>(options);
 }
 

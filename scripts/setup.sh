@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of the given groups (build, test, bench; see packages.txt) that are not there yet.
+# Installs the Debian packages of the given groups (build, test, bench, check, fuzz; see packages.txt) that are not there yet.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 wanted=()

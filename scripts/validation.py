@@ -84,7 +84,7 @@ class Benches:
         if found:
             return [self.row(f) for f in found if f["verdict"] != "test"]
         return [] if any(fnmatch.fnmatchcase(f["figure"], pattern) for f in figures) else [
-            [claim["text"] or "`%s`" % pattern, "", not_measured("scripts/bench.sh " + name), "", ""]]
+            [claim["text"] or pattern.replace("*", " ... ").strip(" ."), claim.get("goal", ""), not_measured("scripts/bench.sh " + name), "", ""]]
 
     def sources(self):
         return ["`scripts/bench.sh %s`%s: %s, %s, %s" % (n, " (quick)" if r.get("quick") else "", r["date"], r["machine"]["processor"],
@@ -229,7 +229,7 @@ def main():
         for claim in claims:
             if "test" in claim:
                 tests.run(claim, given.bin)
-        tests.write()
+                tests.write()
 
     sections = {}
     for claim in claims:

@@ -4,42 +4,39 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
-#include "circuit/circuit.hpp"
 #include "core/error.hpp"
 #include "core/files.hpp"
-#include "core/parallel.hpp"
-#include "data/adc.hpp"
 #include "data/pulse.hpp"
-#include "nn/compensation.hpp"
-#include "nn/energy.hpp"
 #include "nn/network_file.hpp"
+#include "validation/budget_run.hpp"
 #include "validation/metrics.hpp"
-#include "validation/study_base.hpp"
 
 namespace crosstile::validation {
 
 namespace {
 
-using Numbers = StudyPieces::Numbers;
-
-constexpr double kPrecision = 1.15;     // of a growth factor, before interpolation
-constexpr double kLimitPrecision = 1.02;
-constexpr Index kSmallestTile = 8;
-
-std::string piece_name(const std::string& name) {
-  std::string out = name;
-  std::replace_if(out.begin(), out.end(), [](char c) { return c == ' ' || c == '*'; }, '-');
-  return out;
-}
+constexpr double kGrowthPrecision = 1.15;  // of a factor, before interpolation
 
 bool has_wires(const data::TileSpec& tile) {
   return tile.r_col_ohm > 0.0 || tile.r_sense_ohm > 0.0 || tile.r_row_ohm > 0.0 || tile.r_driver_ohm > 0.0 ||
          tile.selector.r_on_ohm > 0.0;
 }
 
-// The first layer of a network as a network: its outputs are what the tiles give.
+std::string study_source(const BudgetStudy& study) {
+  return study.network_file.empty() ? study.toml
+                                    : study.toml + "\n# network " + hash_file(study.network_file);
+}
+
+}  // namespace
+
+std::string budget_piece_name(const std::string& name) {
+  std::string out = name;
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c == ' ' || c == '*'; }, '-');
+  return out;
+}
+
 nn::Network first_layer(const nn::Network& network) {
   nn::Network out;
   out.hidden = network.hidden;
@@ -47,85 +44,8 @@ nn::Network first_layer(const nn::Network& network) {
   return out;
 }
 
-double rms(const Matrix& values) {
+double layer_rms(const Matrix& values) {
   return std::sqrt(values.squaredNorm() / static_cast<double>(values.size()));
-}
-
-// Charges of a tile's array, every vector through the circuit. The wires' capacitance is left out, as in the fast model.
-Matrix circuit_charges(data::TileSpec spec, const Matrix& g, const IntMatrix& codes, int threads) {
-  spec.c_row_farad = spec.c_col_farad = 0.0;
-  const circuit::Crossbar crossbar(spec, g);
-  circuit::ChargeOptions options;
-  options.energy = false;
-  Matrix charge(codes.rows(), spec.cols);
-  parallel_for(codes.rows(), threads, [&](Index v, int) {
-    const auto result = circuit::solve_charge(crossbar, IntVector(codes.row(v).transpose()), options);
-    if (result.status != circuit::Status::ok)
-      throw Error(ErrorKind::not_converged, "the full circuit of image " + std::to_string(v) + " did not converge");
-    charge.row(v) = result.charge_coulomb.transpose();
-  });
-  return charge;
-}
-
-// The study at work.
-class BudgetRun {
- public:
-  BudgetRun(const BudgetStudy& study, const std::filesystem::path& folder, int threads, const Progress& progress);
-  BudgetOutcome run();
-
- private:
-  // A system under some strengths, on tiles of another size and pulse mode if wanted.
-  struct Condition {
-    std::string name;
-    data::TileSpec tile;
-    device::PcmModel devices;
-    bool random = false;  // chips differ
-  };
-  struct LayerError {
-    double rms_lsb = 0.0, rms_relative = 0.0;
-  };
-
-  void report(const std::string& what) { report_progress(progress_, std::min(1.0, done_ / steps_), what); }
-  Condition condition(const std::string& name, const Strengths& strengths) const;
-  nn::TileSystem system_of(const nn::Network& network, const Condition& condition) const;
-  nn::DeviceOptions devices_of(const Condition& condition) const;
-  Numbers accuracy(const Condition& condition);
-  LayerError layer_error(const Condition& condition) const;
-  Matrix layer_outputs(const nn::TileSystem& system, const Condition& condition, Index draw,
-                       const MatrixF& images) const;
-  double sampled_star(double accuracy) const {
-    return nn::normalised_accuracy(accuracy, digital_accuracy_, chance_);
-  }
-  FactorSample star_sample(const Condition& condition);
-
-  void prepare_network();
-  void prepare_scales();
-  void add_budget(const std::string& name, const Strengths& strengths);
-  void add_growth(std::size_t effect);
-  std::vector<double> whole_bit_factors(std::size_t effect) const;
-  Condition wired(double factor, Index most_rows) const;
-  double wire_error(const Condition& condition);
-  void add_wire_limits();
-  void add_tile_limits();
-  void confirm(const Condition& condition, Limit& limit);
-  void add_trade(double ohm, data::Passes passes, Index bits);
-
-  const BudgetStudy& study_;
-  int threads_;
-  const Progress& progress_;
-  StudyPieces pieces_;
-  StudyImages images_;
-  nn::Network network_;
-  double digital_accuracy_ = 0.0, chance_ = 0.1;
-  MatrixF layer_images_;
-  Matrix exact_;          // of the first layer: layer_images x outputs
-  double lsb_output_ = 0.0;  // 1 LSB of charge in units of the first layer's output
-  double done_ = 0.0, steps_ = 1.0;
-  BudgetOutcome out_;
-};
-
-std::string study_source(const BudgetStudy& study) {
-  return study.network_file.empty() ? study.toml : study.toml + "\n# network " + hash_file(study.network_file);
 }
 
 BudgetRun::BudgetRun(const BudgetStudy& study, const std::filesystem::path& folder, int threads,
@@ -135,8 +55,9 @@ BudgetRun::BudgetRun(const BudgetStudy& study, const std::filesystem::path& fold
       progress_(progress),
       pieces_(folder, "irdrop", study_source(study), study.data),
       images_(study.data, study.network.layers.back(), study.images, study.calibration_images) {
-  steps_ = 2.0 + 2.0 * kEffects + kEffects + 4.0 +
-           static_cast<double>(study.table_r_ohm.size() * study.table_passes.size() * study.table_adc_bits.size());
+  steps_ =
+      2.0 + 2.0 * kEffects + kEffects + 4.0 +
+      static_cast<double>(study.table_r_ohm.size() * study.table_passes.size() * study.table_adc_bits.size());
 }
 
 void BudgetRun::prepare_network() {
@@ -157,7 +78,8 @@ void BudgetRun::prepare_network() {
         return true;
       });
     });
-    if (!trained.failure.empty()) throw Error(ErrorKind::not_converged, "the training diverged: " + trained.failure);
+    if (!trained.failure.empty())
+      throw Error(ErrorKind::not_converged, "the training diverged: " + trained.failure);
     network_ = trained.state.network;
   }
   if (network_.inputs() != images_.test.inputs.cols())
@@ -192,17 +114,19 @@ void BudgetRun::prepare_scales() {
       tilemodel::TileModel(ideal, tile.spec, *g).charge(codes, charge);
       for (Index k = 0; k < charge.size(); ++k) charges.push_back(std::abs(charge.data()[k]));
     }
-    unit += tile.weight_per_siemens / (tile.spec.v_read_volt * tile.spec.pulse.t_lsb_s) / data::max_code(bits) /
-            static_cast<double>(arrays.layers.front().tiles.size());
+    unit += tile.weight_per_siemens / (tile.spec.v_read_volt * tile.spec.pulse.t_lsb_s) /
+            data::max_code(bits) / static_cast<double>(arrays.layers.front().tiles.size());
   }
   lsb_output_ = quantile(charges, 0.999) / 255.0 * unit;
   if (!(lsb_output_ > 0.0))
-    throw Error(ErrorKind::bad_data, "the first layer gives no charge for the first test images: nothing to measure");
+    throw Error(ErrorKind::bad_data,
+                "the first layer gives no charge for the first test images: nothing to measure");
 }
 
 BudgetRun::Condition BudgetRun::condition(const std::string& name, const Strengths& strengths) const {
   const auto present = [&](Effect effect) {
-    return strengths[static_cast<std::size_t>(effect)] > 0.0 && is_configured(study_, static_cast<std::size_t>(effect));
+    return strengths[static_cast<std::size_t>(effect)] > 0.0 &&
+           is_configured(study_, static_cast<std::size_t>(effect));
   };
   return {name, tile_with(study_, strengths), devices_with(study_, strengths),
           present(Effect::read_noise) || present(Effect::programming) || present(Effect::drift) ||
@@ -235,7 +159,7 @@ nn::DeviceOptions BudgetRun::devices_of(const Condition& condition) const {
   return devices;
 }
 
-Numbers BudgetRun::accuracy(const Condition& condition) {
+StudyPieces::Numbers BudgetRun::accuracy(const Condition& condition) {
   const nn::TileSystem system = system_of(network_, condition);
   nn::EvaluationOptions options;
   options.threads = threads_;
@@ -262,7 +186,8 @@ Matrix BudgetRun::layer_outputs(const nn::TileSystem& system, const Condition& c
   at_first.time_s = 0.0;
   const auto now = nn::draw_arrays(system.arrays, devices, 1, draw);
   const auto before = nn::draw_arrays(system.arrays, at_first, 1, draw);
-  const auto ready = nn::compensated(system, before, now, devices.compensation_images, devices.compensation, 1, threads_);
+  const auto ready =
+      nn::compensated(system, before, now, devices.compensation_images, devices.compensation, 1, threads_);
   nn::TiledNetwork(ready, now, 1, threads_).logits(images, work, out);
   return out;
 }
@@ -272,15 +197,16 @@ BudgetRun::LayerError BudgetRun::layer_error(const Condition& condition) const {
   double square = 0.0;
   const Index draws = condition.random ? study_.draws : 1;
   for (Index d = 0; d < draws; ++d)
-    square += std::pow(rms(layer_outputs(system, condition, d, layer_images_) - exact_), 2) / static_cast<double>(draws);
-  return {std::sqrt(square) / lsb_output_, std::sqrt(square) / rms(exact_)};
+    square += std::pow(layer_rms(layer_outputs(system, condition, d, layer_images_) - exact_), 2) /
+              static_cast<double>(draws);
+  return {std::sqrt(square) / lsb_output_, std::sqrt(square) / layer_rms(exact_)};
 }
 
 void BudgetRun::add_budget(const std::string& name, const Strengths& strengths) {
   report(name);
   const Condition here = condition(name, strengths);
-  const auto found = pieces_.numbers("budget-" + piece_name(name), [&] {
-    Numbers numbers = accuracy(here);
+  const auto found = pieces_.numbers("budget-" + budget_piece_name(name), [&] {
+    StudyPieces::Numbers numbers = accuracy(here);
     if (!numbers.failure.empty()) return numbers;
     const LayerError error = layer_error(here);
     numbers.values["rms_lsb"] = error.rms_lsb;
@@ -293,10 +219,10 @@ void BudgetRun::add_budget(const std::string& name, const Strengths& strengths) 
                          found.at("draw_error"), sampled_star(found.at("accuracy"))});
 }
 
-// Standard error: of the chips, and of the images that were lost (as a Poisson number; the digital network sees
-// the same images).
+// Standard error: of the chips, and of the images that were lost (as a Poisson number; the digital network
+// sees the same images).
 FactorSample BudgetRun::star_sample(const Condition& condition) {
-  const auto found = pieces_.numbers(piece_name(condition.name), [&] { return accuracy(condition); });
+  const auto found = pieces_.numbers(budget_piece_name(condition.name), [&] { return accuracy(condition); });
   if (!found.failure.empty()) return {0.0, 0.0};  // diverged: worse than any level
   const double a = found.at("accuracy"), per_star = digital_accuracy_ - chance_;
   const auto images = static_cast<double>(images_.test.inputs.rows());
@@ -326,149 +252,9 @@ void BudgetRun::add_growth(std::size_t effect) {
   };
   const bool whole_bits =
       effect == static_cast<std::size_t>(Effect::pwm) || effect == static_cast<std::size_t>(Effect::adc);
-  out_.growth.push_back({effect, whole_bits ? largest_factor_of(whole_bit_factors(effect), value_at, study_.a_star)
-                                            : largest_factor(value_at, study_.a_star, study_.most_factor, kPrecision)});
-}
-
-// Pulses and wires (both kinds, growing together), nothing else, on tiles of at most so many rows and columns.
-BudgetRun::Condition BudgetRun::wired(double factor, Index most_rows) const {
-  Strengths strengths = all_effects(0.0);
-  strengths[static_cast<std::size_t>(Effect::column_wire)] = factor;
-  strengths[static_cast<std::size_t>(Effect::row_wire)] = factor;
-  strengths[static_cast<std::size_t>(Effect::pwm)] = 1.0;
-  Condition out = condition(fmt::format("wires-{:.6g}-{}", factor, most_rows), strengths);
-  if (most_rows > 0) out.tile.rows = out.tile.cols = most_rows;
-  return out;
-}
-
-// RMS difference of the first layer to the same tiles without wires, LSB.
-double BudgetRun::wire_error(const Condition& condition) {
-  report(condition.name);
-  return pieces_.numbers("error-" + piece_name(condition.name), [&] {
-    Condition ideal = condition;
-    ideal.tile.r_col_ohm = ideal.tile.r_row_ohm = ideal.tile.r_driver_ohm = 0.0;
-    const nn::Network layer = first_layer(network_);
-    const Matrix with = layer_outputs(system_of(layer, condition), condition, 0, layer_images_);
-    const Matrix without = layer_outputs(system_of(layer, ideal), ideal, 0, layer_images_);
-    return Numbers{{{"rms_lsb", rms(with - without) / lsb_output_}}, {}};
-  }).at("rms_lsb");
-}
-
-// First layer, the same codes: circuit, fast model, and product without wires.
-void BudgetRun::confirm(const Condition& condition, Limit& limit) {
-  if (study_.confirm_images == 0) return;
-  report("full circuit at the limit");
-  const auto found = pieces_.numbers(fmt::format("confirm-{}", piece_name(condition.name)), [&] {
-    const MatrixF images = layer_images_.topRows(std::min(study_.confirm_images, layer_images_.rows()));
-    const nn::TileSystem system = system_of(first_layer(network_), condition);
-    const int bits = condition.tile.pulse.dac_bits;
-    tilemodel::ModelSpec ideal;
-    ideal.form = tilemodel::Form::ideal;
-    Matrix full = Matrix::Zero(images.rows(), network_.layers.front().weights.cols()), fast = full, exact = full;
-    for (const auto& tile : system.arrays.layers.front().tiles) {
-      const IntMatrix codes = data::dac_codes(images.middleCols(tile.row_begin, tile.spec.rows).cast<double>(), bits);
-      const double unit = tile.weight_per_siemens / (tile.spec.v_read_volt * tile.spec.pulse.t_lsb_s) / data::max_code(bits);
-      for (const bool minus : {false, true}) {
-        const Matrix& g = minus ? tile.g_minus_siemens : tile.g_plus_siemens;
-        const double sign = minus ? -unit : unit;
-        Matrix charge;
-        full.middleCols(tile.col_begin, tile.spec.cols) += sign * circuit_charges(tile.spec, g, codes, threads_);
-        system.model(tile.spec, g).charge(codes, charge);
-        fast.middleCols(tile.col_begin, tile.spec.cols) += sign * charge;
-        tilemodel::TileModel(ideal, tile.spec, g).charge(codes, charge);
-        exact.middleCols(tile.col_begin, tile.spec.cols) += sign * charge;
-      }
-      report("full circuit at the limit");
-    }
-    return Numbers{{{"fast", rms(fast - exact) / lsb_output_},
-                    {"circuit", rms(full - exact) / lsb_output_},
-                    {"difference", rms(fast - full) / lsb_output_}},
-                   {}};
-  });
-  limit.fast_lsb = found.at("fast");
-  limit.circuit_lsb = found.at("circuit");
-  limit.difference_lsb = found.at("difference");
-}
-
-void BudgetRun::add_wire_limits() {
-  if (!is_configured(study_, static_cast<std::size_t>(Effect::column_wire))) return;
-  for (const bool by_error : {true, false}) {
-    const auto value_at = [&](double factor) {
-      const Condition here = wired(factor, 0);
-      return by_error ? FactorSample{-wire_error(here), 0.0} : star_sample(here);
-    };
-    const auto root = largest_factor(value_at, by_error ? -study_.error_lsb : study_.a_star, study_.most_factor,
-                                     kLimitPrecision);
-    Limit limit;
-    limit.what = "wire resistance (ohm per cell)";
-    limit.target = by_error ? fmt::format("{:g} LSB RMS", study_.error_lsb) : fmt::format("A* {:g}", study_.a_star);
-    limit.value = root.factor * study_.tile.r_col_ohm;
-    limit.verdict = root.verdict == FactorRoot::Verdict::found   ? ""
-                    : root.verdict == FactorRoot::Verdict::above ? "met up to here, where the search ends"
-                                                                 : "not met down to here, where the search ends";
-    confirm(wired(root.factor, 0), limit);
-    out_.limits.push_back(std::move(limit));
-    done_ += 1.0;
-  }
-}
-
-// Tiles hold the first layer in 1, 2, 3, ... pieces a column: the fewest pieces that meet the target.
-void BudgetRun::add_tile_limits() {
-  if (!is_configured(study_, static_cast<std::size_t>(Effect::column_wire))) return;
-  const Index inputs = network_.inputs();
-  const auto rows_of_pieces = [&](Index pieces) { return (inputs + pieces - 1) / pieces; };
-  for (const bool by_error : {true, false}) {
-    const auto meets = [&](Index pieces) {
-      const Condition here = wired(1.0, rows_of_pieces(pieces));
-      return by_error ? wire_error(here) <= study_.error_lsb : star_sample(here).value >= study_.a_star;
-    };
-    Index good = std::max<Index>(1, inputs / kSmallestTile), bad = 0;
-    Limit limit;
-    limit.what = "tile size (rows, columns)";
-    limit.target = by_error ? fmt::format("{:g} LSB RMS", study_.error_lsb) : fmt::format("A* {:g}", study_.a_star);
-    if (!meets(good)) {
-      limit.verdict = "not met by the smallest tile";
-    } else if (meets(1)) {
-      good = 1;
-      limit.verdict = "met by a tile for all inputs";
-    } else {
-      bad = 1;
-      while (good - bad > 1) {
-        const Index middle = (good + bad) / 2;
-        (meets(middle) ? good : bad) = middle;
-      }
-    }
-    limit.value = static_cast<double>(rows_of_pieces(good));
-    confirm(wired(1.0, rows_of_pieces(good)), limit);
-    out_.limits.push_back(std::move(limit));
-    done_ += 1.0;
-  }
-}
-
-void BudgetRun::add_trade(double ohm, data::Passes passes, Index bits) {
-  Condition here = condition(fmt::format("trade-{:g}-{}-{}", ohm, data::to_name(passes), bits), all_effects(1.0));
-  if (here.tile.r_col_ohm > 0.0) here.tile.r_row_ohm *= ohm / here.tile.r_col_ohm;
-  here.tile.r_col_ohm = ohm;
-  here.tile.pulse.passes = passes;
-  here.tile.pulse.split_bits = std::clamp(here.tile.pulse.split_bits, 1, std::max(1, here.tile.pulse.dac_bits - 2));
-  here.tile.adc.bits = static_cast<int>(bits);
-  report(here.name);
-  const auto found = pieces_.numbers(here.name, [&] {
-    Numbers numbers = accuracy(here);
-    if (!numbers.failure.empty()) return numbers;
-    tilemodel::EnergyModel energy;  // published for 8 bits; other widths scaled as a successive-approximation converter
-    energy.conversion_joule *= tilemodel::sar_conversion_joule(static_cast<int>(bits), 1.0) / tilemodel::sar_conversion_joule(8, 1.0);
-    const Index count = std::min(study_.energy_images, images_.test.inputs.rows());
-    const auto cost = nn::inference_cost(system_of(network_, here), images_.test.inputs.topRows(count), study_.model,
-                                         energy, threads_);
-    numbers.values["joule"] = cost.total_joule();
-    numbers.values["latency_s"] = cost.latency_s;
-    return numbers;
-  });
-  done_ += 1.0;
-  if (!found.failure.empty()) throw Error(ErrorKind::not_converged, here.name + ": " + found.failure);
-  out_.trade.push_back({ohm, passes, bits, found.at("accuracy"), found.at("draw_error"),
-                        sampled_star(found.at("accuracy")), found.at("joule"), found.at("latency_s")});
+  out_.growth.push_back(
+      {effect, whole_bits ? largest_factor_of(whole_bit_factors(effect), value_at, study_.a_star)
+                          : largest_factor(value_at, study_.a_star, study_.most_factor, kGrowthPrecision)});
 }
 
 BudgetOutcome BudgetRun::run() {
@@ -492,8 +278,6 @@ BudgetOutcome BudgetRun::run() {
   out_.kept = pieces_.kept;
   return out_;
 }
-
-}  // namespace
 
 BudgetOutcome run_budget_study(const BudgetStudy& study, const std::filesystem::path& folder, int threads,
                                const Progress& progress) {

@@ -49,22 +49,23 @@ struct BudgetStudy {
   nn::NetworkSpec network;
   nn::TrainOptions training;
   double clip_sigma = 0.0;
-  data::TileSpec tile;          ///< gated, pairs of columns, two-phase signs
-  tilemodel::ModelSpec model;   ///< where there are wires
+  data::TileSpec tile;         ///< gated, pairs of columns, two-phase signs
+  tilemodel::ModelSpec model;  ///< where there are wires
   device::PcmModel device = device::pcm_default();
-  double time_s = 3600.0;       ///< after the first read
+  double time_s = 3600.0;  ///< after the first read
   nn::DriftCompensation compensation = nn::DriftCompensation::global;
-  Index draws = 3;              ///< chips
-  Index images = 1000;          ///< test images of accuracies; 0: all
-  Index layer_images = 100;     ///< of these, for errors of the first layer
+  Index draws = 3;           ///< chips
+  Index images = 1000;       ///< test images of accuracies; 0: all
+  Index layer_images = 100;  ///< of these, for errors of the first layer
   Index calibration_images = 200;
-  bool others_absent = true;    ///< while one effect grows; false: as configured
-  double a_star = 0.99;         ///< what must be kept
-  double most_factor = 1e3;     ///< growth is looked for up to here, and down to its inverse
-  double error_lsb = 1.0;       ///< RMS error of the first layer that wires may cause
-  Index confirm_images = 4;     ///< through the full circuit at the limits; 0: none
+  bool others_absent = true;  ///< while one effect grows; false: as configured
+  double a_star = 0.99;       ///< what must be kept
+  double most_factor = 1e3;   ///< growth is looked for up to here, and down to its inverse
+  double error_lsb = 1.0;     ///< RMS error of the first layer that wires may cause
+  Index confirm_images = 4;   ///< through the full circuit at the limits; 0: none
   std::vector<double> table_r_ohm{0.15, 1.0, 5.0};
-  std::vector<data::Passes> table_passes{data::Passes::conventional, data::Passes::split, data::Passes::bit_serial};
+  std::vector<data::Passes> table_passes{data::Passes::conventional, data::Passes::split,
+                                         data::Passes::bit_serial};
   std::vector<std::int64_t> table_adc_bits{6, 8};
   Index energy_images = 20;
   std::string toml;  ///< as read
@@ -89,9 +90,9 @@ struct FactorRoot {
   double log_error = 0.0;  ///< standard error of ln factor: that of the value over its slope
   std::vector<std::pair<double, FactorSample>> samples;  ///< by factor
 };
-/// The largest factor whose value is at least `level`: brackets by steps of four from 1 on, between 1 / most and
-/// most, then halves the interval of ln factor until its ends are within `precision` (a ratio) of each other;
-/// the root is interpolated between them.
+/// The largest factor whose value is at least `level`: brackets by steps of four from 1 on, between 1 / most
+/// and most, then halves the interval of ln factor until its ends are within `precision` (a ratio) of each
+/// other; the root is interpolated between them.
 FactorRoot largest_factor(const std::function<FactorSample(double)>& value_at, double level, double most,
                           double precision);
 /// The same over given factors, ascending, from the one nearest to 1; each is asked at most once.
@@ -100,9 +101,9 @@ FactorRoot largest_factor_of(const std::vector<double>& factors,
 
 /// A network under one set of strengths.
 struct BudgetPoint {
-  std::string name;             ///< "all", "none", "only adc", "no adc"
-  double rms_lsb = 0.0;         ///< error of the first layer against the exact product of pixels and weights
-  double rms_relative = 0.0;    ///< the same over the RMS of that product
+  std::string name;           ///< "all", "none", "only adc", "no adc"
+  double rms_lsb = 0.0;       ///< error of the first layer against the exact product of pixels and weights
+  double rms_relative = 0.0;  ///< the same over the RMS of that product
   double accuracy = 0.0, accuracy_error = 0.0;  ///< mean over chips, standard error over chips
   double a_star = 0.0;
 };
@@ -112,10 +113,10 @@ struct Growth {
 };
 /// One root of the fast model, and the circuit there.
 struct Limit {
-  std::string what;      ///< "wire resistance", "tile size"
-  std::string target;    ///< "1 LSB RMS", "A* 0.99"
-  double value = 0.0;    ///< ohm per cell of a column; rows of a tile
-  std::string verdict;   ///< "", or why it is not a root
+  std::string what;                             ///< "wire resistance", "tile size"
+  std::string target;                           ///< "1 LSB RMS", "A* 0.99"
+  double value = 0.0;                           ///< ohm per cell of a column; rows of a tile
+  std::string verdict;                          ///< "", or why it is not a root
   std::optional<double> fast_lsb, circuit_lsb;  ///< of the confirmed images, RMS over the first layer
   std::optional<double> difference_lsb;         ///< between fast model and circuit
 };
@@ -132,11 +133,11 @@ struct BudgetOutcome {
   std::vector<Growth> growth;  ///< the smallest factor first
   std::vector<Limit> limits;
   std::vector<TradePoint> trade;
-  Index made = 0, kept = 0;    ///< pieces of this call, and found finished
+  Index made = 0, kept = 0;  ///< pieces of this call, and found finished
 };
 
-/// folder: where finished pieces are kept and found (validation/study_base.hpp); empty: nowhere. Errors: usage,
-/// also for a folder of another study; io, bad_data; not_converged; interrupted by the callback.
+/// folder: where finished pieces are kept and found (validation/study_base.hpp); empty: nowhere. Errors:
+/// usage, also for a folder of another study; io, bad_data; not_converged; interrupted by the callback.
 BudgetOutcome run_budget_study(const BudgetStudy& study, const std::filesystem::path& folder, int threads,
                                const Progress& progress = {});
 

@@ -1,4 +1,5 @@
-// Effects of an error budget: how each is left out, and how each grows; and the search for the largest factor.
+// Effects of an error budget: how each is left out, and how each grows; and the search for the largest
+// factor.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -10,14 +11,15 @@ namespace crosstile::validation {
 
 namespace {
 
-constexpr std::array<const char*, kEffects> kEffectNames{"column wire", "row wire",   "selector",
-                                                         "front end",   "pwm",        "adc",
-                                                         "read noise",  "programming", "drift"};
+constexpr std::array<const char*, kEffects> kEffectNames{
+    "column wire", "row wire", "selector", "front end", "pwm", "adc", "read noise", "programming", "drift"};
 constexpr int kFinePwmBits = 12, kFineAdcBits = 16;
 constexpr double kBracketStep = 4.0;
-constexpr double kSlopeRange = 4.0;  // samples within this ratio of the root give the slope
+constexpr double kSlopeRange = 1.6;  // samples within this ratio of the root give the slope
 
-double of(const Strengths& strengths, Effect effect) { return strengths[static_cast<std::size_t>(effect)]; }
+double of(const Strengths& strengths, Effect effect) {
+  return strengths[static_cast<std::size_t>(effect)];
+}
 
 // Bits of a converter whose step is `factor` times that of `bits` bits; steps: 2^b - 1 over the range.
 int bits_at(int bits, double factor, int fine_bits) {
@@ -32,7 +34,8 @@ void scale_drift(device::Drift& drift, double factor) {
     *value *= factor;
 }
 
-// Slope of the value over ln factor near the root, by least squares; that of the bracket where it is not negative.
+// Slope of the value over ln factor near the root, by least squares; that of the bracket where it is not
+// negative.
 double slope_near(const FactorRoot& root, const std::pair<double, FactorSample>& low,
                   const std::pair<double, FactorSample>& high) {
   double n = 0.0, x = 0.0, y = 0.0, xx = 0.0, xy = 0.0;
@@ -53,7 +56,8 @@ double slope_near(const FactorRoot& root, const std::pair<double, FactorSample>&
 // The root between two neighbouring factors, linear in the value over ln factor.
 void interpolate(const std::pair<double, FactorSample>& low, const std::pair<double, FactorSample>& high,
                  double level, FactorRoot& root) {
-  std::sort(root.samples.begin(), root.samples.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(root.samples.begin(), root.samples.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
   const double share = (low.second.value - level) / (low.second.value - high.second.value);
   root.factor = low.first * std::pow(high.first / low.first, share);
   const double slope = slope_near(root, low, high);
@@ -61,7 +65,8 @@ void interpolate(const std::pair<double, FactorSample>& low, const std::pair<dou
 }
 
 FactorRoot at_end(FactorRoot root, FactorRoot::Verdict verdict, double factor) {
-  std::sort(root.samples.begin(), root.samples.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(root.samples.begin(), root.samples.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
   root.verdict = verdict;
   root.factor = factor;
   return root;
@@ -69,7 +74,9 @@ FactorRoot at_end(FactorRoot root, FactorRoot::Verdict verdict, double factor) {
 
 }  // namespace
 
-std::string effect_name(std::size_t effect) { return kEffectNames[effect]; }
+std::string effect_name(std::size_t effect) {
+  return kEffectNames[effect];
+}
 
 Strengths all_effects(double strength) {
   Strengths out;
@@ -101,7 +108,8 @@ data::TileSpec tile_with(const BudgetStudy& study, const Strengths& strengths) {
   // In steps of the configured converter, whatever the bits are now.
   tile.adc.offset_spread_lsb *=
       front_end * (std::exp2(tile.adc.bits) - 1.0) / (std::exp2(study.tile.adc.bits) - 1.0);
-  tile.pulse.dac_bits = bits_at(study.tile.pulse.dac_bits - 1, of(strengths, Effect::pwm), kFinePwmBits - 1) + 1;
+  tile.pulse.dac_bits =
+      bits_at(study.tile.pulse.dac_bits - 1, of(strengths, Effect::pwm), kFinePwmBits - 1) + 1;
   if (of(strengths, Effect::pwm) <= 0.0) tile.pulse.passes = data::Passes::conventional;
   if (tile.pulse.passes == data::Passes::split)
     tile.pulse.split_bits = std::clamp(tile.pulse.split_bits, 1, std::max(1, tile.pulse.dac_bits - 2));
@@ -127,17 +135,23 @@ bool is_configured(const BudgetStudy& study, std::size_t effect) {
     return std::any_of(values.begin(), values.end(), [](double v) { return v != 0.0; });
   };
   switch (static_cast<Effect>(effect)) {
-    case Effect::column_wire: return tile.r_col_ohm > 0.0;
-    case Effect::row_wire: return tile.r_row_ohm > 0.0 || tile.r_driver_ohm > 0.0;
-    case Effect::selector: return tile.selector.kind == data::SelectorKind::resistor && tile.selector.r_on_ohm > 0.0;
+    case Effect::column_wire:
+      return tile.r_col_ohm > 0.0;
+    case Effect::row_wire:
+      return tile.r_row_ohm > 0.0 || tile.r_driver_ohm > 0.0;
+    case Effect::selector:
+      return tile.selector.kind == data::SelectorKind::resistor && tile.selector.r_on_ohm > 0.0;
     case Effect::front_end:
       return tile.r_sense_ohm > 0.0 || tile.adc.gain_spread > 0.0 || tile.adc.offset_spread_lsb > 0.0;
-    case Effect::read_noise: return study.device.read.q_1 > 0.0;
+    case Effect::read_noise:
+      return study.device.read.q_1 > 0.0;
     case Effect::programming:
       return any(study.device.programming.sigma_siemens) || study.device.stuck.share_low > 0.0 ||
              study.device.stuck.share_high > 0.0;
-    case Effect::drift: return study.device.drift.mu_high > 0.0;
-    default: return true;
+    case Effect::drift:
+      return study.device.drift.mu_high > 0.0;
+    default:
+      return true;
   }
 }
 

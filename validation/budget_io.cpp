@@ -21,15 +21,22 @@ namespace {
 std::string published_place(std::size_t effect) {
   switch (static_cast<Effect>(effect)) {
     case Effect::pwm:
-    case Effect::adc: return "hurts most (converter resolution)";
+    case Effect::adc:
+      return "hurts most (converter resolution)";
     case Effect::read_noise:
     case Effect::programming:
-    case Effect::drift: return "hurts less (weight errors)";
-    default: return "not ranked there";
+    case Effect::drift:
+      return "hurts less (weight errors)";
+    default:
+      return "not ranked there";
   }
 }
-bool is_converter(std::size_t effect) { return published_place(effect).starts_with("hurts most"); }
-bool is_weight_error(std::size_t effect) { return published_place(effect).starts_with("hurts less"); }
+bool is_converter(std::size_t effect) {
+  return published_place(effect).starts_with("hurts most");
+}
+bool is_weight_error(std::size_t effect) {
+  return published_place(effect).starts_with("hurts less");
+}
 
 std::string factor_text(const FactorRoot& root) {
   if (root.verdict == FactorRoot::Verdict::above) return fmt::format("above {:.3g}", root.factor);
@@ -43,15 +50,22 @@ std::string strength_text(const BudgetStudy& study, const Growth& growth) {
   const data::TileSpec& tile = study.tile;
   const auto bits = [f](int of_steps) { return std::log2((std::exp2(of_steps) - 1.0) / f + 1.0); };
   switch (static_cast<Effect>(growth.effect)) {
-    case Effect::column_wire: return fmt::format("{:.3g} ohm per cell", f * tile.r_col_ohm);
+    case Effect::column_wire:
+      return fmt::format("{:.3g} ohm per cell", f * tile.r_col_ohm);
     case Effect::row_wire:
-      return fmt::format("{:.3g} ohm per cell, drivers {:.3g} ohm", f * tile.r_row_ohm, f * tile.r_driver_ohm);
-    case Effect::selector: return fmt::format("{:.3g} ohm", f * tile.selector.r_on_ohm);
+      return fmt::format("{:.3g} ohm per cell, drivers {:.3g} ohm", f * tile.r_row_ohm,
+                         f * tile.r_driver_ohm);
+    case Effect::selector:
+      return fmt::format("{:.3g} ohm", f * tile.selector.r_on_ohm);
     case Effect::front_end:
-      return fmt::format("{:.3g} ohm, gain spread {:.3g}", f * tile.r_sense_ohm, std::min(0.5, f * tile.adc.gain_spread));
-    case Effect::pwm: return fmt::format("{:.2g} bits and sign", bits(tile.pulse.dac_bits - 1));
-    case Effect::adc: return fmt::format("{:.2g} bits", bits(tile.adc.bits));
-    default: return fmt::format("{:.3g} times the device model", f);
+      return fmt::format("{:.3g} ohm, gain spread {:.3g}", f * tile.r_sense_ohm,
+                         std::min(0.5, f * tile.adc.gain_spread));
+    case Effect::pwm:
+      return fmt::format("{:.2g} bits and sign", bits(tile.pulse.dac_bits - 1));
+    case Effect::adc:
+      return fmt::format("{:.2g} bits", bits(tile.adc.bits));
+    default:
+      return fmt::format("{:.3g} times the device model", f);
   }
 }
 
@@ -59,13 +73,16 @@ Table budget_table(const BudgetStudy& study, const BudgetOutcome& outcome) {
   Table table;
   table.title = "Error budget";
   table.section = "irdrop";
-  table.columns = {"present", "first layer, RMS (LSB)", "first layer, RMS (%)", "accuracy (%)",
-                   "standard error (%)", "A*"};
+  table.columns = {"present",      "first layer, RMS (LSB)", "first layer, RMS (%)",
+                   "accuracy (%)", "standard error (%)",     "A*"};
   for (const BudgetPoint& p : outcome.budget)
-    table.rows.push_back({p.name, p.rms_lsb, 100.0 * p.rms_relative, 100.0 * p.accuracy, 100.0 * p.accuracy_error, p.a_star});
+    table.rows.push_back(
+        {p.name, p.rms_lsb, 100.0 * p.rms_relative, 100.0 * p.accuracy, 100.0 * p.accuracy_error, p.a_star});
   table.caption = fmt::format(
-      "Against the exact product of pixels and weights. 1 LSB = 99.9 % quantile of the first layer's bit-line charges / "
-      "255; % of the RMS output. {} chips where they differ, {:g} s after the first read, drift compensation {}. "
+      "Against the exact product of pixels and weights. 1 LSB = 99.9 % quantile of the first layer's "
+      "bit-line charges / "
+      "255; % of the RMS output. {} chips where they differ, {:g} s after the first read, drift compensation "
+      "{}. "
       "Absent pulse rounding: 12 bits; absent ADC: 16 bits.",
       study.draws, study.time_s, data::to_name(study.compensation));
   return table;
@@ -84,10 +101,11 @@ Table growth_table(const BudgetStudy& study, const BudgetOutcome& outcome) {
                           strength_text(study, g), published_place(g.effect)});
     rank += 1.0;
   }
-  table.caption = std::string("The most sensitive first; the others are ") +
-                  (study.others_absent ? "absent" : "as configured") +
-                  " meanwhile. A factor is relative to this configuration. Converters: between whole bits, linear in A* "
-                  "over ln factor. Standard error: chips and images.";
+  table.caption =
+      std::string("The most sensitive first; the others are ") +
+      (study.others_absent ? "absent" : "as configured") +
+      " meanwhile. A factor is relative to this configuration. Converters: between whole bits, linear in A* "
+      "over ln factor. Standard error: chips and images.";
   return table;
 }
 
@@ -100,14 +118,19 @@ std::string ranking_text(const BudgetOutcome& outcome) {
       if (!is_converter(converter.effect) || !is_weight_error(weight.effect)) continue;
       ++pairs;
       if (converter.root.factor < weight.root.factor) continue;
-      differs += fmt::format("{}{} may grow less ({}) than {} ({})", differs.empty() ? "" : "; ", effect_name(weight.effect),
-                             factor_text(weight.root), effect_name(converter.effect), factor_text(converter.root));
+      differs += fmt::format("{}{} may grow less ({}) than {} ({})", differs.empty() ? "" : "; ",
+                             effect_name(weight.effect), factor_text(weight.root),
+                             effect_name(converter.effect), factor_text(converter.root));
     }
   if (pairs == 0) return {};
   if (differs.empty())
-    return "As in Rasch et al. 2023, both converters may grow by less than any weight error before accuracy is lost.";
-  return "Unlike in Rasch et al. 2023, where resolution of the converters hurts more than errors of the weights: " + differs +
-         ". There the networks are larger and trained for the hardware, and the converters' ranges are fixed; output "
+    return "As in Rasch et al. 2023, both converters may grow by less than any weight error before accuracy "
+           "is lost.";
+  return "Unlike in Rasch et al. 2023, where resolution of the converters hurts more than errors of the "
+         "weights: " +
+         differs +
+         ". There the networks are larger and trained for the hardware, and the converters' ranges are "
+         "fixed; output "
          "noise and an S-shaped ADC, which hurt most there, are no part of this tile.";
 }
 
@@ -115,14 +138,19 @@ Table limit_table(const BudgetOutcome& outcome) {
   Table table;
   table.title = "Largest wire resistance and largest tile";
   table.section = "irdrop";
-  table.columns = {"of", "target", "limit", "note", "fast model (LSB)", "full circuit (LSB)", "difference (LSB)"};
-  const auto shown = [](const std::optional<double>& value) { return value ? fmt::format("{:.3g}", *value) : std::string("-"); };
+  table.columns = {
+      "of", "target", "limit", "note", "fast model (LSB)", "full circuit (LSB)", "difference (LSB)"};
+  const auto shown = [](const std::optional<double>& value) {
+    return value ? fmt::format("{:.3g}", *value) : std::string("-");
+  };
   for (const Limit& l : outcome.limits)
     table.rows.push_back({l.what, l.target, fmt::format("{:.3g}", l.value), l.verdict, shown(l.fast_lsb),
                           shown(l.circuit_lsb), shown(l.difference_lsb)});
   table.caption =
-      "Wires alone (columns, rows and drivers grow together), against the same pulses without wires. Found with the fast "
-      "model on all images of the first layer; the last three columns: RMS at the limit over a few images, by the fast "
+      "Wires alone (columns, rows and drivers grow together), against the same pulses without wires. Found "
+      "with the fast "
+      "model on all images of the first layer; the last three columns: RMS at the limit over a few images, "
+      "by the fast "
       "model and by the full circuit, and between the two.";
   return table;
 }
@@ -131,30 +159,36 @@ Table trade_table(const BudgetOutcome& outcome) {
   Table table;
   table.title = "Accuracy, energy and latency of an inference";
   table.section = "accuracy";
-  table.columns = {"wire (ohm/cell)", "pulses", "ADC bits", "accuracy (%)", "standard error (%)", "A*",
-                   "energy (nJ)", "latency (ns)"};
+  table.columns = {"wire (ohm/cell)",    "pulses", "ADC bits",    "accuracy (%)",
+                   "standard error (%)", "A*",     "energy (nJ)", "latency (ns)"};
   for (const TradePoint& p : outcome.trade)
     table.rows.push_back({p.r_col_ohm, std::string(data::to_name(p.passes)), static_cast<double>(p.adc_bits),
-                          100.0 * p.accuracy, 100.0 * p.accuracy_error, p.a_star, 1e9 * p.joule, 1e9 * p.latency_s});
+                          100.0 * p.accuracy, 100.0 * p.accuracy_error, p.a_star, 1e9 * p.joule,
+                          1e9 * p.latency_s});
   table.caption =
-      "Everything present. Energy: arrays, row drivers, converters (published figures for 8 bits; other widths scaled as "
-      "a successive-approximation converter). Latency: layers one after another, tiles of a layer at the same time.";
+      "Everything present. Energy: arrays, row drivers, converters (published figures for 8 bits; other "
+      "widths scaled as "
+      "a successive-approximation converter). Latency: layers one after another, tiles of a layer at the "
+      "same time.";
   return table;
 }
 
 std::string budget_csv(const BudgetOutcome& outcome) {
-  std::string text = "part,name,factor,log_error,rms_lsb,rms_relative,accuracy,accuracy_error,a_star,joule,latency_s\n";
+  std::string text =
+      "part,name,factor,log_error,rms_lsb,rms_relative,accuracy,accuracy_error,a_star,joule,latency_s\n";
   for (const BudgetPoint& p : outcome.budget)
-    text += fmt::format("budget,{},,,{:.17g},{:.17g},{:.17g},{:.17g},{:.17g},,\n", p.name, p.rms_lsb, p.rms_relative,
-                        p.accuracy, p.accuracy_error, p.a_star);
+    text += fmt::format("budget,{},,,{:.17g},{:.17g},{:.17g},{:.17g},{:.17g},,\n", p.name, p.rms_lsb,
+                        p.rms_relative, p.accuracy, p.accuracy_error, p.a_star);
   for (const Growth& g : outcome.growth)
     for (const auto& [factor, sample] : g.root.samples)
       text += fmt::format("growth,{},{:.17g},,,,,,{:.17g},,\n", effect_name(g.effect), factor, sample.value);
   for (const Growth& g : outcome.growth)
-    text += fmt::format("root,{},{:.17g},{:.17g},,,,,,,\n", effect_name(g.effect), g.root.factor, g.root.log_error);
+    text += fmt::format("root,{},{:.17g},{:.17g},,,,,,,\n", effect_name(g.effect), g.root.factor,
+                        g.root.log_error);
   for (const TradePoint& p : outcome.trade)
-    text += fmt::format("trade,{:g} ohm {} {} bits,,,,,{:.17g},{:.17g},{:.17g},{:.17g},{:.17g}\n", p.r_col_ohm,
-                        data::to_name(p.passes), p.adc_bits, p.accuracy, p.accuracy_error, p.a_star, p.joule, p.latency_s);
+    text += fmt::format("trade,{:g} ohm {} {} bits,,,,,{:.17g},{:.17g},{:.17g},{:.17g},{:.17g}\n",
+                        p.r_col_ohm, data::to_name(p.passes), p.adc_bits, p.accuracy, p.accuracy_error,
+                        p.a_star, p.joule, p.latency_s);
   return text;
 }
 
@@ -186,20 +220,29 @@ void write_budget_h5(const fs::path& path, const BudgetStudy& study, const Budge
   put_rows_of(out, "budget", "LSB, 1, 1, 1, 1", outcome.budget, [](const BudgetPoint& p) {
     return std::vector<double>{p.rms_lsb, p.rms_relative, p.accuracy, p.accuracy_error, p.a_star};
   });
-  put_rows_of(out, "growth", "place in effects, factor, ln factor, -1 below 0 found 1 above", outcome.growth,
-              [](const Growth& g) {
-                const double verdict = g.root.verdict == FactorRoot::Verdict::found   ? 0.0
-                                       : g.root.verdict == FactorRoot::Verdict::above ? 1.0
-                                                                                      : -1.0;
-                return std::vector<double>{static_cast<double>(g.effect), g.root.factor, g.root.log_error, verdict};
-              });
+  put_rows_of(
+      out, "growth", "place in effects, factor, ln factor, -1 below 0 found 1 above", outcome.growth,
+      [](const Growth& g) {
+        const double verdict = g.root.verdict == FactorRoot::Verdict::found   ? 0.0
+                               : g.root.verdict == FactorRoot::Verdict::above ? 1.0
+                                                                              : -1.0;
+        return std::vector<double>{static_cast<double>(g.effect), g.root.factor, g.root.log_error, verdict};
+      });
   for (const Growth& g : outcome.growth)
     put_rows_of(out, "samples/" + effect_name(g.effect), "factor, A*, standard error", g.root.samples,
-                [](const auto& s) { return std::vector<double>{s.first, s.second.value, s.second.error}; });
-  put_rows_of(out, "trade", "ohm, 0 conventional 1 split 2 bit-serial, bits, 1, 1, 1, joule, second", outcome.trade,
-              [](const TradePoint& p) {
-                return std::vector<double>{p.r_col_ohm, static_cast<double>(p.passes), static_cast<double>(p.adc_bits),
-                                           p.accuracy, p.accuracy_error, p.a_star, p.joule, p.latency_s};
+                [](const auto& s) {
+                  return std::vector<double>{s.first, s.second.value, s.second.error};
+                });
+  put_rows_of(out, "trade", "ohm, 0 conventional 1 split 2 bit-serial, bits, 1, 1, 1, joule, second",
+              outcome.trade, [](const TradePoint& p) {
+                return std::vector<double>{p.r_col_ohm,
+                                           static_cast<double>(p.passes),
+                                           static_cast<double>(p.adc_bits),
+                                           p.accuracy,
+                                           p.accuracy_error,
+                                           p.a_star,
+                                           p.joule,
+                                           p.latency_s};
               });
   out.write(path);
 }
@@ -222,7 +265,8 @@ LineChart growth_chart(const BudgetStudy& study, const BudgetOutcome& outcome) {
     }
     if (!curve.points.empty()) chart.curves.push_back(curve);
   }
-  chart.curves.push_back({fmt::format("A* = {:g}", study.a_star), {{low, study.a_star}, {high, study.a_star}}, true});
+  chart.curves.push_back(
+      {fmt::format("A* = {:g}", study.a_star), {{low, study.a_star}, {high, study.a_star}}, true});
   return chart;
 }
 
@@ -239,12 +283,16 @@ void read_budget_model(data::Config& config, BudgetStudy& study) {
   study.model.form = config.choice_of<tilemodel::Form>("study.form", tilemodel::Form::closure);
   study.model.block_rows = static_cast<int>(
       config.integer("study.block_rows", study.model.block_rows, 1, tilemodel::kMostBlockRows));
-  study.model.references = static_cast<int>(config.integer("study.references", 1, 0, tilemodel::kMostReferences));
+  study.model.references =
+      static_cast<int>(config.integer("study.references", 1, 0, tilemodel::kMostReferences));
   if (study.model.form == tilemodel::Form::effective || study.model.form == tilemodel::Form::ideal)
     config.mistake("study.form", "must be one with wires: \"closure\", \"ladder\" or \"binned\"");
-  if (study.tile.drive != data::Drive::gated || study.tile.weight_layout != data::WeightLayout::pair_columns ||
+  if (study.tile.drive != data::Drive::gated ||
+      study.tile.weight_layout != data::WeightLayout::pair_columns ||
       study.tile.pulse.sign != data::SignMode::two_phase)
-    config.mistake("tile", "must be gated, with pair-columns and two-phase signs: the study's fast model knows no other");
+    config.mistake(
+        "tile",
+        "must be gated, with pair-columns and two-phase signs: the study's fast model knows no other");
   const std::string name = config.text("study.device_model", study.device.name);
   try {
     study.device = device::find_device_model(name);
@@ -283,7 +331,8 @@ BudgetStudy read_budget_study(data::Config& config) {
   study.draws = study_integer(config, "study.draws", study.draws, 1, 1000);
   study.images = study_integer(config, "study.images", study.images, 0, 100000000);
   study.layer_images = study_integer(config, "study.layer_images", study.layer_images, 1, 1000000);
-  study.calibration_images = study_integer(config, "study.calibration_images", study.calibration_images, 1, 1000000);
+  study.calibration_images =
+      study_integer(config, "study.calibration_images", study.calibration_images, 1, 1000000);
   study.others_absent = config.choice("study.others", "absent", {"absent", "present"}) == "absent";
   study.a_star = config.number("study.a_star", study.a_star, 0.01, 0.9999);
   study.most_factor = config.number("study.most_factor", study.most_factor, 1.0, 1e6);

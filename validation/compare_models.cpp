@@ -4,7 +4,8 @@ namespace crosstile::validation {
 
 circuit::Crossbar crossbar_of(const data::ReferenceSet& set, Index draw, bool minus) {
   const auto d = static_cast<std::size_t>(draw);
-  if (set.tile.drive == data::Drive::bipolar) return {set.tile, set.g_plus_siemens[d], set.g_minus_siemens[d]};
+  if (set.tile.drive == data::Drive::bipolar)
+    return {set.tile, set.g_plus_siemens[d], set.g_minus_siemens[d]};
   return {set.tile, minus ? set.g_minus_siemens[d] : set.g_plus_siemens[d]};
 }
 

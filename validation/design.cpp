@@ -19,7 +19,7 @@ namespace {
 
 constexpr double kCircuitTimingSeconds = 0.1;
 // What the wires may still have to settle at an edge, as a share: far below the error of any fast model.
-constexpr double kSettled = 1e-6;
+constexpr double kDesignSettled = 1e-6;
 
 double thread_seconds() {
   timespec now{};
@@ -194,7 +194,8 @@ void add_ngspice(const data::ReferenceSet& set, double lsb, const Progress& prog
     const auto answer = circuit::run_ngspice(crossbars[a], out.codes, options, progress);
     if (answer.status != circuit::Status::ok) return;
     const Vector& q = answer.charge_coulomb;
-    against_circuit = std::max(against_circuit, largest_difference(q, a == 0 ? out.circuit_plus : out.circuit_minus));
+    against_circuit =
+        std::max(against_circuit, largest_difference(q, a == 0 ? out.circuit_plus : out.circuit_minus));
     against_fast = std::max(against_fast, largest_difference(q, a == 0 ? out.fast_plus : out.fast_minus));
   }
   out.result.ngspice_lsb = against_circuit / lsb;
@@ -208,7 +209,8 @@ void recheck_stored(const data::ReferenceSet& set, const circuit::ReferenceOptio
   const auto charges = circuit::run_vector(set, v, options);
   if (charges.status != circuit::Status::ok) throw Error(ErrorKind::not_converged, not_solved(v, charges));
   out.result.stored_lsb = std::max(largest_difference(charges.plus, out.circuit_plus),
-                                   largest_difference(charges.minus, out.circuit_minus)) / lsb;
+                                   largest_difference(charges.minus, out.circuit_minus)) /
+                          lsb;
 }
 
 bool ngspice_is_installed() {
@@ -224,7 +226,9 @@ bool ngspice_is_installed() {
 class DesignProgress {
  public:
   DesignProgress(const Progress& progress, Index kept, Index total)
-      : progress_(progress), done_(static_cast<double>(kept)), total_(static_cast<double>(std::max<Index>(total, 1))) {}
+      : progress_(progress),
+        done_(static_cast<double>(kept)),
+        total_(static_cast<double>(std::max<Index>(total, 1))) {}
   Progress of_point() {
     if (!progress_) return {};
     return [this](double, std::string_view) { return tell(0.0); };
@@ -262,7 +266,7 @@ DesignCase point_or_failure(const Design& design, const DesignPoint& point, cons
 
 DesignCase run_design_point(const Design& design, const DesignPoint& point, const Progress& progress) {
   circuit::ReferenceOptions circuit_options = point.config.reference;
-  circuit_options.charge.settle_tolerance = kSettled;
+  circuit_options.charge.settle_tolerance = kDesignSettled;
   const data::ReferenceSet set = set_of(point, circuit_options, progress);
   const tilemodel::ModelSpec spec = fitted_model(point, set);
   circuit_options.method = set.method == "transient" ? "transient" : "charge";

@@ -18,9 +18,9 @@ namespace crosstile::validation {
 /// One tile, one kind of weights and inputs, one fast model.
 struct DesignPoint {
   std::string name;
-  std::vector<std::string> values;   ///< one for each of Design::keys, as TOML; empty where the point has none
-  PipelineConfig config;             ///< of a stored set: only its [model] counts
-  std::filesystem::path reference;   ///< a stored reference set; empty: made by the full circuit
+  std::vector<std::string> values;  ///< one for each of Design::keys, as TOML; empty where the point has none
+  PipelineConfig config;            ///< of a stored set: only its [model] counts
+  std::filesystem::path reference;  ///< a stored reference set; empty: made by the full circuit
 };
 
 struct Design {
@@ -37,8 +37,8 @@ struct Design {
 /// Reads a configuration with a table [design] and checks every point of it. The other keys are those of
 /// `generate` and `fit`; where model.form is absent it is "calibrated" (gated, two-phase signs), "ladder"
 /// (gated), "effective" (linear) or "ideal", and where reference.method is absent, "transient" for an op-amp
-/// and for transistors with ramped gates. Errors: io; usage for mistakes in the file (line, column), in an axis
-/// or in a point.
+/// and for transistors with ramped gates. Errors: io; usage for mistakes in the file (line, column), in an
+/// axis or in a point.
 Design read_design(const std::filesystem::path& file);
 Design design_from_text(const std::string& text, const std::string& name);
 
@@ -49,14 +49,15 @@ struct DesignResult {
   std::optional<double> rows, cols, compared_vectors, fit_vectors;
   /// Of single bit lines on vectors the fit has not seen; quantiles of |error|.
   std::optional<double> rms_lsb, quantile_99_lsb, quantile_999_lsb, max_lsb, bias_lsb;
-  std::optional<double> rms_relative;           ///< the same over the RMS of G+ - G-
-  std::optional<double> differential_relative;  ///< RMS error of G+ - G- over its RMS
+  std::optional<double> rms_relative;               ///< the same over the RMS of G+ - G-
+  std::optional<double> differential_relative;      ///< RMS error of G+ - G- over its RMS
   std::optional<double> linear_map_lsb, ideal_lsb;  ///< RMS of the best linear map, of the ideal product
   std::optional<double> mean_loss;                  ///< charge lost in the wires, share of the ideal charge
   std::optional<double> worst_vector, worst_column, worst_is_minus;
   std::optional<double> circuit_joule;  ///< both arrays and charging of wires, mean of all vectors
   std::optional<double> fast_joule;     ///< the same by the fast model
-  std::optional<double> product_joule;  ///< fast_joule with row drivers and conversions (EnergyModel's defaults)
+  std::optional<double>
+      product_joule;  ///< fast_joule with row drivers and conversions (EnergyModel's defaults)
   std::optional<double> latency_s;
   std::optional<double> ngspice_lsb;       ///< largest |ngspice - circuit| on the worst vector
   std::optional<double> fast_ngspice_lsb;  ///< largest |fast - ngspice| there
@@ -77,10 +78,10 @@ struct DesignOutcome {
   std::string note;                   ///< what a reader must know (ngspice is missing); may be empty
 };
 
-/// Runs the missing points: folder/points/point-NNNNNN.json, and beside it the worst vector with its tile, which
-/// `solve` takes: worst-NNNNNN.toml and .h5. A point that fails is recorded and stops nothing. Errors: usage
-/// when the folder holds another design; io; bad_data for a damaged point file; interrupted (finished points
-/// stay).
+/// Runs the missing points: folder/points/point-NNNNNN.json, and beside it the worst vector with its tile,
+/// which `solve` takes: worst-NNNNNN.toml and .h5. A point that fails is recorded and stops nothing. Errors:
+/// usage when the folder holds another design; io; bad_data for a damaged point file; interrupted (finished
+/// points stay).
 DesignOutcome run_design(const Design& design, const DesignOptions& options);
 
 /// compare.csv, compare.h5, results.json and, where an axis has at least two numbers above 0, compare.svg.

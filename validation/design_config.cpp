@@ -99,10 +99,12 @@ DesignAxis read_design_axis(const DesignReader& reader, const toml::node& node) 
     axis.keys.push_back((*table)["key"].value_or(std::string()));
   for (const auto& key : axis.keys)
     if (key.empty() || key == "design" || key.starts_with("design."))
-      reader.fail(*table, "[[design.axis]] needs key = \"a.dotted.key\", or a list of such keys, outside [design]");
+      reader.fail(*table,
+                  "[[design.axis]] needs key = \"a.dotted.key\", or a list of such keys, outside [design]");
   const auto* values = (*table)["values"].as_array();
   if (values == nullptr || values->empty())
-    reader.fail(*table, "design.axis \"" + axis.keys.front() + "\": values must be a list with at least one value");
+    reader.fail(*table,
+                "design.axis \"" + axis.keys.front() + "\": values must be a list with at least one value");
   for (const auto& value : *values)
     if (!value.is_number() && !value.is_string() && !value.is_boolean() && !value.is_array())
       reader.fail(value, "design.axis \"" + axis.keys.front() +
@@ -129,7 +131,8 @@ std::vector<DesignOverlay> grid_overlays(const DesignReader& reader, const toml:
       }
     grid = std::move(longer);
     if (grid.size() > kMostDesignPoints)
-      reader.fail(design, fmt::format("the grid has too many points; allowed: at most {}", kMostDesignPoints));
+      reader.fail(design,
+                  fmt::format("the grid has too many points; allowed: at most {}", kMostDesignPoints));
   }
   return grid;
 }
@@ -143,7 +146,8 @@ DesignOverlay read_named_point(const DesignReader& reader, const toml::node& nod
   if (const auto* reference = table->get("reference"); reference != nullptr && !reference->is_table()) {
     point.reference = reference->value_or(std::string());
     if (point.reference.empty())
-      reader.fail(*reference, "design.point \"" + point.name + "\": reference must be a file (or a table of keys)");
+      reader.fail(*reference,
+                  "design.point \"" + point.name + "\": reference must be a file (or a table of keys)");
   }
   point.table = *table;
   point.table.erase("name");
@@ -159,7 +163,8 @@ std::string toml_text(const toml::table& table) {
 
 tilemodel::Form fitting_form(const data::TileSpec& tile) {
   if (tile.drive == data::Drive::gated)
-    return tile.pulse.sign == data::SignMode::two_phase ? tilemodel::Form::calibrated : tilemodel::Form::ladder;
+    return tile.pulse.sign == data::SignMode::two_phase ? tilemodel::Form::calibrated
+                                                        : tilemodel::Form::ladder;
   return tile.is_linear() ? tilemodel::Form::effective : tilemodel::Form::ideal;
 }
 
@@ -229,7 +234,8 @@ void add_point(const DesignReader& reader, const toml::table& base, const Design
     point.config = read_pipeline(config);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::usage) throw;
-    const std::string said = fmt::format("design point \"{}\": {}", overlay.name, only_mistakes(error.what()));
+    const std::string said =
+        fmt::format("design point \"{}\": {}", overlay.name, only_mistakes(error.what()));
     if (!overlay.of_grid || !skip_invalid) throw Error(ErrorKind::usage, reader.name + ": " + said);
     design.skipped.push_back(said);
     return;
@@ -286,7 +292,8 @@ Design design_from_text(const std::string& text, const std::string& name) {
   if (!axes.empty()) overlays = grid_overlays(reader, *table, axes);
   if (const auto* list = (*table)["point"].as_array())
     for (const auto& node : *list) overlays.push_back(read_named_point(reader, node));
-  if (overlays.empty()) reader.fail(*table, "[design] needs at least one [[design.axis]] or [[design.point]]");
+  if (overlays.empty())
+    reader.fail(*table, "[design] needs at least one [[design.axis]] or [[design.point]]");
   toml::table plain = base;
   plain.erase("design");
   check_base(text, name, plain);

@@ -101,7 +101,8 @@ std::size_t chart_axis(const Design& design) {
   return best;
 }
 
-// An axis that always has the value of the shown one or of an earlier one (rows and cols of square tiles) tells nothing new.
+// An axis that always has the value of the shown one or of an earlier one (rows and cols of square tiles)
+// tells nothing new.
 bool tells_more(const Design& design, std::size_t axis, std::size_t shown) {
   const auto equal = [&](std::size_t other) {
     return std::all_of(design.points.begin(), design.points.end(),
@@ -146,7 +147,8 @@ bool write_chart(const fs::path& path, const Design& design, const std::vector<D
   if (!(chart.y_high > 0.0)) return false;
   chart.y_high = round_above(chart.y_high);
   for (auto& curve : chart.curves)
-    std::sort(curve.points.begin(), curve.points.end(), [](const auto& a, const auto& b) { return a.x < b.x; });
+    std::sort(curve.points.begin(), curve.points.end(),
+              [](const auto& a, const auto& b) { return a.x < b.x; });
   write_line_chart(path, chart);
   return true;
 }
@@ -159,9 +161,20 @@ Table design_table(const Design& design, const DesignOutcome& outcome) {
   Table table;
   table.title = "Fast model against the full circuit";
   table.section = "comparison";
-  table.columns = {"point", "form", "circuit", "RMS (LSB)", "99 % (LSB)", "99.9 % (LSB)", "worst (LSB)",
-                   "RMS of G+ - G- (%)", "best linear map (LSB)", "ideal product (LSB)", "speed-up",
-                   "energy, circuit (pJ)", "energy, fast (pJ)", "ngspice - circuit (LSB)",
+  table.columns = {"point",
+                   "form",
+                   "circuit",
+                   "RMS (LSB)",
+                   "99 % (LSB)",
+                   "99.9 % (LSB)",
+                   "worst (LSB)",
+                   "RMS of G+ - G- (%)",
+                   "best linear map (LSB)",
+                   "ideal product (LSB)",
+                   "speed-up",
+                   "energy, circuit (pJ)",
+                   "energy, fast (pJ)",
+                   "ngspice - circuit (LSB)",
                    "fast - ngspice (LSB)"};
   for (std::size_t p = 0; p < outcome.results.size(); ++p) {
     const DesignResult& r = outcome.results[p];
@@ -174,8 +187,10 @@ Table design_table(const Design& design, const DesignOutcome& outcome) {
                           shown_number(r.ngspice_lsb), shown_number(r.fast_ngspice_lsb)});
   }
   table.caption =
-      "Single bit lines on vectors that no fit has seen; 1 LSB = 99.9 % quantile of a point's bit-line charges / "
-      "255; quantiles of |error|. Speed-up: processor time of a product, one thread, the fast model in a batch. "
+      "Single bit lines on vectors that no fit has seen; 1 LSB = 99.9 % quantile of a point's bit-line "
+      "charges / "
+      "255; quantiles of |error|. Speed-up: processor time of a product, one thread, the fast model in a "
+      "batch. "
       "Energy: both arrays and charging of wires, mean. ngspice: on the worst vector, largest difference.";
   if (!outcome.note.empty()) table.caption += " " + outcome.note + ".";
   return table;
@@ -187,7 +202,8 @@ Table failure_table(const Design& design, const DesignOutcome& outcome) {
   table.section = "comparison";
   table.columns = {"point", "reason"};
   for (std::size_t p = 0; p < outcome.results.size(); ++p)
-    if (!outcome.results[p].failure.empty()) table.rows.push_back({design.points[p].name, outcome.results[p].failure});
+    if (!outcome.results[p].failure.empty())
+      table.rows.push_back({design.points[p].name, outcome.results[p].failure});
   for (const auto& reason : design.skipped) table.rows.push_back({std::string("(left out)"), reason});
   return table;
 }
@@ -199,7 +215,8 @@ Table stored_table(const Design& design, const DesignOutcome& outcome) {
   table.columns = {"point", "file", "stored - this circuit, worst vector (LSB)"};
   for (std::size_t p = 0; p < outcome.results.size(); ++p)
     if (outcome.results[p].stored_lsb)
-      table.rows.push_back({design.points[p].name, design.points[p].reference.string(), *outcome.results[p].stored_lsb});
+      table.rows.push_back(
+          {design.points[p].name, design.points[p].reference.string(), *outcome.results[p].stored_lsb});
   return table;
 }
 
@@ -212,7 +229,8 @@ std::vector<double> values_of(const DesignOutcome& outcome, std::optional<double
 
 }  // namespace
 
-Results write_design(const Design& design, const DesignOutcome& outcome, const std::filesystem::path& folder) {
+Results write_design(const Design& design, const DesignOutcome& outcome,
+                     const std::filesystem::path& folder) {
   write_text_atomically(folder / "compare.csv", design_csv(design, outcome.results));
   write_design_h5(folder / "compare.h5", design, outcome.results);
   write_chart(folder / "compare.svg", design, outcome.results);
@@ -222,12 +240,13 @@ Results write_design(const Design& design, const DesignOutcome& outcome, const s
   const auto speed = values_of(outcome, &DesignResult::speed_up);
   if (!relative.empty())
     results.put(Headline{"RMS error of G+ - G-",
-                         fmt::format("{:.3g} % median, {:.3g} % at the worst point", 100.0 * quantile(relative, 0.5),
-                                     100.0 * quantile(relative, 1.0)),
+                         fmt::format("{:.3g} % median, {:.3g} % at the worst point",
+                                     100.0 * quantile(relative, 0.5), 100.0 * quantile(relative, 1.0)),
                          fmt::format("{} points, vectors that no fit has seen", relative.size())});
   if (!speed.empty())
-    results.put(Headline{"speed-up", fmt::format("{:.3g} median, {:.3g} to {:.3g}", quantile(speed, 0.5),
-                                                 quantile(speed, 0.0), quantile(speed, 1.0)),
+    results.put(Headline{"speed-up",
+                         fmt::format("{:.3g} median, {:.3g} to {:.3g}", quantile(speed, 0.5),
+                                     quantile(speed, 0.0), quantile(speed, 1.0)),
                          "processor time of the full circuit over that of the fast model, per product"});
   results.put(design_table(design, outcome));
   if (auto stored = stored_table(design, outcome); !stored.rows.empty()) results.put(stored);

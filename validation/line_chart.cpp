@@ -16,8 +16,10 @@ namespace {
 constexpr double kLeft = 64.0, kTop = 44.0, kWidth = 560.0, kHeight = 330.0, kLegend = 240.0;
 constexpr double kLabelStep = 17.0;
 constexpr std::size_t kColours = 6;
-constexpr std::array<const char*, kColours> kOnLight{"#0072b2", "#c44e00", "#008055", "#b0528c", "#a06a00", "#5b5bd6"};
-constexpr std::array<const char*, kColours> kOnDark{"#56b4e9", "#ff8c42", "#35c69a", "#e79ac4", "#f0b429", "#a5a5ff"};
+constexpr std::array<const char*, kColours> kOnLight{"#0072b2", "#c44e00", "#008055",
+                                                     "#b0528c", "#a06a00", "#5b5bd6"};
+constexpr std::array<const char*, kColours> kOnDark{"#56b4e9", "#ff8c42", "#35c69a",
+                                                    "#e79ac4", "#f0b429", "#a5a5ff"};
 
 std::string escaped(const std::string& text) {
   std::string out;
@@ -69,7 +71,8 @@ Axes axes_of(const LineChart& chart) {
 std::vector<std::pair<double, std::string>> decade_ticks(const Axes& axes) {
   const bool many = axes.x_high / axes.x_low > 2e4;
   std::vector<std::pair<double, std::string>> ticks;
-  for (double decade = std::pow(10.0, std::floor(std::log10(axes.x_low))); decade <= axes.x_high; decade *= 10.0)
+  for (double decade = std::pow(10.0, std::floor(std::log10(axes.x_low))); decade <= axes.x_high;
+       decade *= 10.0)
     for (const double tick : {1.0, 2.0, 5.0})
       if (!many || tick == 1.0) ticks.emplace_back(tick * decade, fmt::format("{:g}", tick * decade));
   return ticks;
@@ -87,36 +90,41 @@ std::string grid(const Axes& axes, const LineChart& chart) {
   std::string svg;
   for (const auto& [value, text] : chart.x_ticks.empty() ? decade_ticks(axes) : chart.x_ticks) {
     if (value < axes.x_low * (1.0 - 1e-9) || value > axes.x_high * (1.0 + 1e-9)) continue;
-    svg += fmt::format("<line class='grid' x1='{0:.1f}' x2='{0:.1f}' y1='{1}' y2='{2}'/>"
-                       "<text class='ink' x='{0:.1f}' y='{3}' text-anchor='middle'>{4}</text>\n",
-                       axes.x(value), kTop, kTop + kHeight, kTop + kHeight + 18.0, escaped(text));
+    svg += fmt::format(
+        "<line class='grid' x1='{0:.1f}' x2='{0:.1f}' y1='{1}' y2='{2}'/>"
+        "<text class='ink' x='{0:.1f}' y='{3}' text-anchor='middle'>{4}</text>\n",
+        axes.x(value), kTop, kTop + kHeight, kTop + kHeight + 18.0, escaped(text));
   }
   const double step = round_step(axes.y_high - axes.y_low);
   for (double k = std::ceil(axes.y_low / step - 1e-9); k * step <= axes.y_high + 1e-9 * step; k += 1.0)
-    svg += fmt::format("<line class='grid' x1='{0}' x2='{1}' y1='{2:.1f}' y2='{2:.1f}'/>"
-                       "<text class='ink' x='{3}' y='{4:.1f}' text-anchor='end'>{5:g}</text>\n",
-                       kLeft, kLeft + kWidth, axes.y(k * step), kLeft - 8.0, axes.y(k * step) + 4.0, k * step);
-  svg += fmt::format("<text class='ink' x='{}' y='24' font-size='15'>{}</text>\n", kLeft, escaped(chart.title));
+    svg += fmt::format(
+        "<line class='grid' x1='{0}' x2='{1}' y1='{2:.1f}' y2='{2:.1f}'/>"
+        "<text class='ink' x='{3}' y='{4:.1f}' text-anchor='end'>{5:g}</text>\n",
+        kLeft, kLeft + kWidth, axes.y(k * step), kLeft - 8.0, axes.y(k * step) + 4.0, k * step);
+  svg +=
+      fmt::format("<text class='ink' x='{}' y='24' font-size='15'>{}</text>\n", kLeft, escaped(chart.title));
   svg += fmt::format("<text class='ink' x='{}' y='{}' text-anchor='middle'>{}</text>\n", kLeft + kWidth / 2.0,
                      kTop + kHeight + 42.0, escaped(chart.x_label));
-  svg += fmt::format("<text class='ink' transform='translate(16,{}) rotate(-90)' text-anchor='middle'>{}</text>\n",
-                     kTop + kHeight / 2.0, escaped(chart.y_label));
+  svg += fmt::format(
+      "<text class='ink' transform='translate(16,{}) rotate(-90)' text-anchor='middle'>{}</text>\n",
+      kTop + kHeight / 2.0, escaped(chart.y_label));
   return svg;
 }
 
 std::string marker(double x, double y, std::size_t colour) {
   const double r = 4.0;
   switch (colour % 4) {
-    case 0: return fmt::format("<circle class='f{}' cx='{:.1f}' cy='{:.1f}' r='{}'/>", colour, x, y, r);
+    case 0:
+      return fmt::format("<circle class='f{}' cx='{:.1f}' cy='{:.1f}' r='{}'/>", colour, x, y, r);
     case 1:
-      return fmt::format("<rect class='f{}' x='{:.1f}' y='{:.1f}' width='{}' height='{}'/>", colour, x - r + 0.5,
-                         y - r + 0.5, 2.0 * r - 1.0, 2.0 * r - 1.0);
+      return fmt::format("<rect class='f{}' x='{:.1f}' y='{:.1f}' width='{}' height='{}'/>", colour,
+                         x - r + 0.5, y - r + 0.5, 2.0 * r - 1.0, 2.0 * r - 1.0);
     case 2:
       return fmt::format("<path class='f{}' d='M{:.1f} {:.1f}l{} {}h{}z'/>", colour, x, y - r - 0.5, r + 0.5,
                          2.0 * r, -2.0 * r - 1.0);
     default:
-      return fmt::format("<path class='f{}' d='M{:.1f} {:.1f}l{} {}l{} {}l{} {}z'/>", colour, x, y - r - 1.0, r + 1.0,
-                         r + 1.0, -r - 1.0, r + 1.0, -r - 1.0, -r - 1.0);
+      return fmt::format("<path class='f{}' d='M{:.1f} {:.1f}l{} {}l{} {}l{} {}z'/>", colour, x, y - r - 1.0,
+                         r + 1.0, r + 1.0, -r - 1.0, r + 1.0, -r - 1.0, -r - 1.0);
   }
 }
 
@@ -127,18 +135,19 @@ std::string curve_svg(const Axes& axes, const ChartCurve& curve, std::size_t col
     if (curve.is_reference) continue;
     if (p.error > 0.0) {
       const double x = axes.x(p.x), high = axes.y(p.y + p.error), low = axes.y(p.y - p.error);
-      marks += fmt::format("<path class='s{}' d='M{:.1f} {:.1f}h8m-4 0V{:.1f}m-4 0h8' fill='none'/>", colour, x - 4.0,
-                           high, low);
+      marks += fmt::format("<path class='s{}' d='M{:.1f} {:.1f}h8m-4 0V{:.1f}m-4 0h8' fill='none'/>", colour,
+                           x - 4.0, high, low);
     }
     marks += marker(axes.x(p.x), axes.y(p.y), colour) + "\n";
   }
-  const std::string look = curve.is_reference ? std::string("class='edge' stroke-width='1.3' stroke-dasharray='6 4'")
-                                              : fmt::format("class='s{}' stroke-width='2'", colour);
+  const std::string look = curve.is_reference
+                               ? std::string("class='edge' stroke-width='1.3' stroke-dasharray='6 4'")
+                               : fmt::format("class='s{}' stroke-width='2'", colour);
   return fmt::format("<polyline points='{}' fill='none' {}/>\n", line, look) + marks;
 }
 
 // Names stand where their curves end, moved apart.
-std::string labels(const Axes& axes, const LineChart& chart, const std::vector<std::size_t>& colours) {
+std::string curve_labels(const Axes& axes, const LineChart& chart, const std::vector<std::size_t>& colours) {
   struct Label {
     double wanted, y;
     std::size_t curve;
@@ -149,19 +158,22 @@ std::string labels(const Axes& axes, const LineChart& chart, const std::vector<s
     const double y = axes.y(chart.curves[k].points.back().y);
     all.push_back({y, y, k});
   }
-  std::stable_sort(all.begin(), all.end(), [](const Label& a, const Label& b) { return a.wanted < b.wanted; });
+  std::stable_sort(all.begin(), all.end(),
+                   [](const Label& a, const Label& b) { return a.wanted < b.wanted; });
   for (std::size_t k = 1; k < all.size(); ++k) all[k].y = std::max(all[k].y, all[k - 1].y + kLabelStep);
   double below = kTop + kHeight;
-  for (std::size_t k = all.size(); k-- > 0; below = all[k].y - kLabelStep) all[k].y = std::min(all[k].y, below);
+  for (std::size_t k = all.size(); k-- > 0; below = all[k].y - kLabelStep)
+    all[k].y = std::min(all[k].y, below);
   std::string svg;
   for (const Label& label : all) {
     const ChartCurve& curve = chart.curves[label.curve];
     const double x = kLeft + kWidth;
     const std::string colour = fmt::format("{}", colours[label.curve]);
-    svg += fmt::format("<path class='{}' d='M{:.1f} {:.1f}L{:.1f} {:.1f}' fill='none' stroke-width='0.8'/>"
-                       "<text class='{}' x='{:.1f}' y='{:.1f}'>{}</text>\n",
-                       curve.is_reference ? "edge" : "s" + colour, x + 6.0, label.wanted, x + 18.0, label.y,
-                       curve.is_reference ? "ink" : "f" + colour, x + 22.0, label.y + 4.0, escaped(curve.label));
+    svg += fmt::format(
+        "<path class='{}' d='M{:.1f} {:.1f}L{:.1f} {:.1f}' fill='none' stroke-width='0.8'/>"
+        "<text class='{}' x='{:.1f}' y='{:.1f}'>{}</text>\n",
+        curve.is_reference ? "edge" : "s" + colour, x + 6.0, label.wanted, x + 18.0, label.y,
+        curve.is_reference ? "ink" : "f" + colour, x + 22.0, label.y + 4.0, escaped(curve.label));
   }
   return svg;
 }
@@ -189,7 +201,7 @@ void write_line_chart(const std::filesystem::path& path, const LineChart& chart)
     colours.push_back(curve.is_reference ? 0 : next++ % kColours);
     svg += curve_svg(axes, curve, colours.back());
   }
-  svg += labels(axes, chart, colours);
+  svg += curve_labels(axes, chart, colours);
   write_text_atomically(path, svg + "</svg>\n");
 }
 

@@ -1,5 +1,5 @@
-// A chart of a few curves over a logarithmic axis, as SVG. Readable on light and on dark pages: colours follow
-// the page's colour scheme, light where a viewer knows of none.
+// A chart of a few curves over a logarithmic axis, as SVG. Readable on light and on dark pages: colours
+// follow the page's colour scheme, light where a viewer knows of none.
 #pragma once
 
 #include <filesystem>

@@ -19,6 +19,8 @@ def in_order(values):
 
 
 def unquoted(text):
+    if text.startswith("[ ") and text.endswith(" ]"):
+        return "[" + text[2:-2] + "]"
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
@@ -190,17 +192,19 @@ def pooled_sigma(sweep):
 
 
 def means_along(sweep, axis, value, variance_of):
-    """Mean for every value of an axis, over the places where all layers have a result (so that they can be compared),
-    and the part of its variance that runs give."""
+    """Mean for every value of an axis, and the part of its variance that runs give: like against like, so only of groups of
+    places (the other axes alike) in which every value and every layer has a result; values without any are left out."""
     k = sweep.axes.index(axis)
     layers = sweep.layers()
-    common = [p for p in sweep.cells if all(layer(p) is not None for _, layer, _ in layers)]
+    common = {p for p in sweep.cells if all(layer(p) is not None for _, layer, _ in layers)}
+    values = [v for v in sweep.values[axis] if any(p[k] == v for p in common)]
+    groups = {p[:k] + p[k + 1:] for p in common}
+    groups = sorted(g for g in groups if all(g[:k] + (v,) + g[k:] in common for v in values))
     out = []
-    for v in sweep.values[axis]:
-        places = [p for p in common if p[k] == v]
-        if places:
-            out.append((number_or_place(v, sweep.values[axis]), float(np.mean([value(p) for p in places])),
-                        math.sqrt(sum(variance_of(p) for p in places)) / len(places)))
+    for v in values if groups else []:
+        places = [g[:k] + (v,) + g[k:] for g in groups]
+        out.append((number_or_place(v, sweep.values[axis]), float(np.mean([value(p) for p in places])),
+                    math.sqrt(sum(variance_of(p) for p in places)) / len(places)))
     return np.array(out).T if out else np.empty((3, 0))
 
 
@@ -228,7 +232,8 @@ def figure_axis_means(sweep):
         place.set_xlabel(short_key(axis))
     axes[0, 0].set_ylabel("mean accuracy (%)")
     axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-    caption = "Mean by value of each axis, over the points with a result%s." % (" in every curve" if len(layers) > 1 else "")
+    caption = "Mean by value of each axis, over settings of the others at which every value%s has a result." % (
+        " of every curve" if len(layers) > 1 else "")
     if sigma:
         caption += " Bars: one standard error, from the spread between seeds (%.2f points a run)." % sigma
     return to_svg(figure), caption
@@ -239,8 +244,9 @@ def figure_points(sweep):
     places = list(sweep.cells)[:40]
     y = np.arange(len(places))[::-1]
     figure, axes = plt.subplots(figsize=(7.2, 1.0 + 0.42 * len(places)))
-    for n, (title, value, _) in enumerate(sweep.layers()):
-        shown = [(value(p), at + 0.12 * (1 - n), sweep.ours(p)[1] if title == "ours" else 0.0) for p, at in zip(places, y) if value(p) is not None]
+    layers = sweep.layers()
+    for n, (title, value, _) in enumerate(layers):
+        shown = [(value(p), at + 0.12 * (0.5 * (len(layers) - 1) - n), sweep.ours(p)[1] if title == "ours" else 0.0) for p, at in zip(places, y) if value(p) is not None]
         if shown:
             v, at, e = np.array(shown).T
             axes.errorbar(v, at, xerr=np.where(e > 0, e, np.nan), fmt=MARKERS[n], color=SERIES[n], markersize=6, capsize=3, label=title)
@@ -251,7 +257,8 @@ def figure_points(sweep):
     axes.set_yticklabels([sweep.names[p] for p in places])
     axes.set_ylim(-0.6, len(places) - 0.4)
     axes.set_xlabel("accuracy (%)")
-    axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.18 if len(places) < 8 else -0.08), ncol=1)
+    if len(layers) > 1:
+        axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.18 if len(places) < 8 else -0.08), ncol=1)
     return to_svg(figure), "Every setting with a result%s." % ("" if len(places) == len(sweep.cells) else "; the first 40")
 
 

@@ -36,7 +36,9 @@ std::string piece_text(const StudyPieces::Numbers& piece) {
   return json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+double processor_seconds() {
+  return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+}
 
 }  // namespace
 
@@ -102,21 +104,24 @@ std::string fall_text(const std::vector<std::pair<double, double>>& curve, doubl
 double StudyPieces::Numbers::at(const std::string& name) const {
   const auto found = values.find(name);
   if (found == values.end())
-    throw Error(ErrorKind::bad_data, "a finished piece of the study has no \"" + name + "\"; delete the folder");
+    throw Error(ErrorKind::bad_data,
+                "a finished piece of the study has no \"" + name + "\"; delete the folder");
   return found->second;
 }
 
-StudyPieces::StudyPieces(const std::filesystem::path& folder, const std::string& name, const std::string& config,
-                         const DataFiles& files) {
+StudyPieces::StudyPieces(const std::filesystem::path& folder, const std::string& name,
+                         const std::string& config, const DataFiles& files) {
   if (folder.empty()) return;
   data::Manifest manifest;
   manifest.command = "study " + name;
   manifest.config_toml = config;
-  for (const auto* file : {&files.train_images, &files.train_labels, &files.test_images, &files.test_labels}) {
+  for (const auto* file :
+       {&files.train_images, &files.train_labels, &files.test_images, &files.test_labels}) {
     const auto end = file->string().find(".h5:");  // a data set of an HDF5 file
     manifest.config_toml += fmt::format(
         "\n# {}: {}", file->string(),
-        hash_file(end == std::string::npos ? *file : std::filesystem::path(file->string().substr(0, end + 3))));
+        hash_file(end == std::string::npos ? *file
+                                           : std::filesystem::path(file->string().substr(0, end + 3))));
   }
   manifest.version = kVersion;
   manifest.instruction_set = kInstructionSet;

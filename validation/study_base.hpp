@@ -48,8 +48,8 @@ class StudyPieces {
   };
   struct Training {
     nn::TrainState state;
-    std::string failure;          ///< empty: finished
-    double epoch_seconds = 0.0;   ///< processor time of the fastest epoch
+    std::string failure;         ///< empty: finished
+    double epoch_seconds = 0.0;  ///< processor time of the fastest epoch
   };
 
   /// Keeps nothing: every piece is made.

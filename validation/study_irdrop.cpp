@@ -25,7 +25,9 @@ nn::ModelFactory exact_ladder() {
   };
 }
 
-std::string ohm_text(double ohm) { return fmt::format("{:g}ohm", ohm); }
+std::string ohm_text(double ohm) {
+  return fmt::format("{}ohm", ohm);
+}
 
 // A name of a piece: letters, digits, points and dashes.
 std::string slug(const std::string& method) {
@@ -53,7 +55,8 @@ double mean_conductance(const nn::MappedLayer& layer) {
 // The run: what has been trained and found so far.
 class IrDropRun {
  public:
-  IrDropRun(const IrDropStudy& study, const std::filesystem::path& folder, int threads, const Progress& progress)
+  IrDropRun(const IrDropStudy& study, const std::filesystem::path& folder, int threads,
+            const Progress& progress)
       : study_(study),
         threads_(threads),
         progress_(progress),
@@ -78,9 +81,11 @@ class IrDropRun {
   };
 
   void run_seed(Index seed);
-  void run_resistance(Index seed, double ohm, const nn::Network& digital, const std::vector<nn::Network>& gaussian);
+  void run_resistance(Index seed, double ohm, const nn::Network& digital,
+                      const std::vector<nn::Network>& gaussian);
   void report(const std::string& what) {
-    const double all = static_cast<double>(study_.seeds) * (1.0 + static_cast<double>(study_.r_col_ohm.size()));
+    const double all =
+        static_cast<double>(study_.seeds) * (1.0 + static_cast<double>(study_.r_col_ohm.size()));
     report_progress(progress_, done_ / all, what);
   }
   std::optional<nn::TrainState> train(Index seed, const std::string& name, const nn::Network* start,
@@ -141,7 +146,8 @@ std::optional<nn::TrainState> IrDropRun::train_digital(Index seed) {
   return train(seed, "digital", nullptr, options, &out_.digital_seconds);
 }
 
-std::optional<nn::TrainState> IrDropRun::train_gaussian(Index seed, const nn::Network& digital, double level) {
+std::optional<nn::TrainState> IrDropRun::train_gaussian(Index seed, const nn::Network& digital,
+                                                        double level) {
   nn::TrainOptions options = study_.digital;
   options.epochs = study_.gaussian_epochs;
   options.learning_rate = study_.gaussian_rate;
@@ -149,10 +155,11 @@ std::optional<nn::TrainState> IrDropRun::train_gaussian(Index seed, const nn::Ne
   kind.noise = nn::WeightNoise::gaussian;
   kind.weight_noise = level;
   options.kinds = {nn::hardware_aware_kind(kind)};
-  return train(seed, fmt::format("gaussian-{:g}", level), &digital, options, nullptr);
+  return train(seed, fmt::format("gaussian-{}", level), &digital, options, nullptr);
 }
 
-std::optional<nn::TrainState> IrDropRun::train_through_tiles(Index seed, const nn::Network& digital, double ohm) {
+std::optional<nn::TrainState> IrDropRun::train_through_tiles(Index seed, const nn::Network& digital,
+                                                             double ohm) {
   nn::TrainOptions options = study_.digital;
   options.epochs = study_.tile_epochs;
   options.learning_rate = study_.tile_rate;
@@ -168,8 +175,8 @@ nn::TileSystem IrDropRun::system_of(const Weights& weights, double ohm) const {
   options.fit_gain = weights.fits_gain;
   if (weights.known.empty())
     return nn::make_tile_system(weights.network, tile_at(ohm), images_.calibration, exact_ladder(), options);
-  return nn::make_tile_system(weights.network, tile_at(ohm), images_.calibration, exact_ladder(), weights.known,
-                              options);
+  return nn::make_tile_system(weights.network, tile_at(ohm), images_.calibration, exact_ladder(),
+                              weights.known, options);
 }
 
 StudyPieces::Numbers IrDropRun::evaluate(const Weights& weights, double ohm) {
@@ -184,7 +191,8 @@ StudyPieces::Numbers IrDropRun::evaluate(const Weights& weights, double ohm) {
   const nn::EvaluationReport report = nn::evaluate_on_tiles(system, images_.test, options);
   if (!report.accuracy) return {{}, report.reason};
   const Index count = std::min(study_.energy_images, images_.test.inputs.rows());
-  const auto cost = nn::inference_cost(system, images_.test.inputs.topRows(count), ladder_form(), {}, threads_);
+  const auto cost =
+      nn::inference_cost(system, images_.test.inputs.topRows(count), ladder_form(), {}, threads_);
   return {{{"accuracy", *report.accuracy},
            {"mean_g_siemens", mean_conductance(system.arrays.layers.front())},
            {"inference_joule", cost.total_joule()},
@@ -196,7 +204,8 @@ StudyPieces::Numbers IrDropRun::evaluate(const Weights& weights, double ohm) {
 void IrDropRun::add_point(Index seed, double ohm, const Weights& weights) {
   const auto found = pieces_.numbers(fmt::format("s{}-{}-{}", seed, ohm_text(ohm), slug(weights.method)),
                                      [&] { return evaluate(weights, ohm); });
-  if (!found.failure.empty()) return add_failure(weights.method + " at " + ohm_text(ohm) + ": " + found.failure);
+  if (!found.failure.empty())
+    return add_failure(weights.method + " at " + ohm_text(ohm) + ": " + found.failure);
   const double accuracy = found.at("accuracy");
   out_.points.push_back({seed, ohm, weights.method, accuracy,
                          nn::normalised_accuracy(accuracy, out_.digital_accuracy.back(), chance_),
@@ -211,13 +220,16 @@ void IrDropRun::run_seed(Index seed) {
   const auto accuracy = pieces_.numbers(fmt::format("s{}-digital-accuracy", seed), [&] {
     nn::EvaluationOptions evaluation;
     evaluation.threads = threads_;
-    return StudyPieces::Numbers{
-        {{"accuracy", *nn::evaluate_digital(digital->network, images_.test, evaluation).accuracy}}, {}};
+    const auto found = nn::evaluate_digital(digital->network, images_.test, evaluation);
+    if (!found.accuracy) return StudyPieces::Numbers{{}, found.reason};
+    return StudyPieces::Numbers{{{"accuracy", *found.accuracy}}, {}};
   });
+  if (!accuracy.failure.empty()) return add_failure("digital: " + accuracy.failure);
   out_.digital_accuracy.push_back(accuracy.at("accuracy"));
   std::vector<nn::Network> gaussian;
   for (const double level : study_.noise_levels)
-    if (const auto trained = train_gaussian(seed, digital->network, level)) gaussian.push_back(trained->network);
+    if (const auto trained = train_gaussian(seed, digital->network, level))
+      gaussian.push_back(trained->network);
   if (gaussian.size() != study_.noise_levels.size()) return;
   for (const double ohm : study_.r_col_ohm) {
     run_resistance(seed, ohm, digital->network, gaussian);
@@ -227,27 +239,30 @@ void IrDropRun::run_seed(Index seed) {
 
 void IrDropRun::run_resistance(Index seed, double ohm, const nn::Network& digital,
                                const std::vector<nn::Network>& gaussian) {
-  const bool confirms = seed == 1 && study_.confirm_images > 0 &&
-                        std::find(study_.confirm_ohm.begin(), study_.confirm_ohm.end(), ohm) != study_.confirm_ohm.end();
+  const bool confirms =
+      seed == 1 && study_.confirm_images > 0 &&
+      std::find(study_.confirm_ohm.begin(), study_.confirm_ohm.end(), ohm) != study_.confirm_ohm.end();
   const Weights direct{"direct", digital, {}, false};
   add_point(seed, ohm, direct);
   add_point(seed, ohm, {"direct, fitted gains", digital, {}, true});
   for (std::size_t k = 0; k < gaussian.size(); ++k) {
-    const std::string level = fmt::format("gaussian {:g}", study_.noise_levels[k]);
+    const std::string level = fmt::format("gaussian {}", study_.noise_levels[k]);
     add_point(seed, ohm, {level, gaussian[k], {}, false});
     add_point(seed, ohm, {level + ", fitted gains", gaussian[k], {}, true});
   }
   const auto trained = train_through_tiles(seed, digital, ohm);
   if (!trained) return;
   Weights tiles{"through tiles", trained->network, {}, false};
-  for (const nn::LayerMemory& memory : trained->memory) tiles.known.push_back(nn::trained_calibration(memory));
+  for (const nn::LayerMemory& memory : trained->memory)
+    tiles.known.push_back(nn::trained_calibration(memory));
   add_point(seed, ohm, tiles);
   if (!confirms) return;
   add_confirmation(seed, ohm, direct);
   add_confirmation(seed, ohm, tiles);
 }
 
-// One layer of a system, every array solved as a circuit; the wires' capacitance is left out, as in the ladder.
+// One layer of a system, every array solved as a circuit; the wires' capacitance is left out, as in the
+// ladder.
 Matrix circuit_layer(const nn::TileSystem& system, std::size_t l, const Matrix& input, int threads) {
   const nn::MappedLayer& layer = system.arrays.layers[l];
   const nn::LayerCalibration& calibration = system.calibration[l];
@@ -268,7 +283,8 @@ Matrix circuit_layer(const nn::TileSystem& system, std::size_t l, const Matrix& 
         const IntVector code = codes.row(v).segment(tile.row_begin, spec.rows).transpose();
         const circuit::ChargeResult result = circuit::solve_charge(crossbar, code, options);
         if (result.status != circuit::Status::ok)
-          throw Error(ErrorKind::not_converged, "the full circuit of image " + std::to_string(v) + " did not converge");
+          throw Error(ErrorKind::not_converged,
+                      "the full circuit of image " + std::to_string(v) + " did not converge");
         charge.row(v) = result.charge_coulomb.transpose();
       });
       if (spec.adc.enabled)
@@ -321,8 +337,9 @@ StudyPieces::Numbers IrDropRun::confirm(const Weights& weights, double ohm) {
 }
 
 void IrDropRun::add_confirmation(Index seed, double ohm, const Weights& weights) {
-  const auto found = pieces_.numbers(fmt::format("s{}-{}-{}-circuit", seed, ohm_text(ohm), slug(weights.method)),
-                                     [&] { return confirm(weights, ohm); });
+  const auto found =
+      pieces_.numbers(fmt::format("s{}-{}-{}-circuit", seed, ohm_text(ohm), slug(weights.method)),
+                      [&] { return confirm(weights, ohm); });
   out_.confirmations.push_back({ohm, weights.method, static_cast<Index>(found.at("images")),
                                 found.at("circuit_accuracy"), found.at("ladder_accuracy"),
                                 static_cast<Index>(found.at("same_class")), found.at("largest_difference")});

@@ -1,6 +1,6 @@
-// The study "accuracy against wire resistance": a network whose weights are written to tiles directly, trained
-// with Gaussian weight noise, or trained through the tile model; all evaluated with the exact column ladder,
-// end points confirmed with the full circuit. docs/theory.md, "Training through the tile model".
+// The study "accuracy against wire resistance": a network whose weights are written to tiles directly,
+// trained with Gaussian weight noise, or trained through the tile model; all evaluated with the exact column
+// ladder, end points confirmed with the full circuit. docs/theory.md, "Training through the tile model".
 #pragma once
 
 #include <filesystem>
@@ -24,8 +24,8 @@ struct IrDropStudy {
   data::TileSpec tile;  ///< r_col_ohm is the study's axis
   std::vector<double> r_col_ohm{0.15, 1.0, 5.0, 20.0, 50.0, 100.0};
   Index seeds = 3;
-  nn::TrainOptions digital;  ///< where all networks start
-  double digital_clip_sigma = 0.0;  ///< of the digital training, too; 0: none
+  nn::TrainOptions digital;                           ///< where all networks start
+  double digital_clip_sigma = 0.0;                    ///< of the digital training, too; 0: none
   std::vector<double> noise_levels{0.02, 0.05, 0.1};  ///< Gaussian, in units of the largest weight
   nn::HardwareAwareOptions gaussian;  ///< ramp, clip; noise and its level are set by the study
   Index gaussian_epochs = 10;
@@ -35,10 +35,10 @@ struct IrDropStudy {
   double tile_rate = 0.05;
   Index images = 0;  ///< test images; 0: all
   Index calibration_images = 500;
-  Index confirm_images = 100;               ///< that pass the full circuit; 0: none
-  std::vector<double> confirm_ohm{20.0};    ///< of r_col_ohm; first seed
-  Index energy_images = 100;                ///< whose energy is taken
-  std::string toml;                         ///< as read
+  Index confirm_images = 100;             ///< that pass the full circuit; 0: none
+  std::vector<double> confirm_ohm{20.0};  ///< of r_col_ohm; first seed
+  Index energy_images = 100;              ///< whose energy is taken
+  std::string toml;                       ///< as read
 };
 
 /// Reads [study], [tile], [data], [network], [training]; calls config.finish(). Errors: usage.
@@ -48,9 +48,9 @@ IrDropStudy read_irdrop_study(data::Config& config);
 struct IrDropPoint {
   Index seed = 1;
   double r_col_ohm = 0.0;
-  std::string method;        ///< "direct", "direct, fitted gains", "gaussian 0.05", "through tiles"
-  double accuracy = 0.0;     ///< exact ladder
-  double a_star = 0.0;       ///< normalised between chance and the digital network of this seed
+  std::string method;           ///< "direct", "direct, fitted gains", "gaussian 0.05", "through tiles"
+  double accuracy = 0.0;        ///< exact ladder
+  double a_star = 0.0;          ///< normalised between chance and the digital network of this seed
   double mean_g_siemens = 0.0;  ///< over both arrays of the first layer
   double inference_joule = 0.0, array_joule = 0.0, latency_s = 0.0;  ///< nn::InferenceCost, mean over images
 };
@@ -59,8 +59,8 @@ struct IrDropConfirmation {
   std::string method;
   Index images = 0;
   double circuit_accuracy = 0.0, ladder_accuracy = 0.0;  ///< of these images
-  Index same_class = 0;            ///< images both put into the same class
-  double largest_difference = 0.0; ///< of a logit, over the largest logit
+  Index same_class = 0;                                  ///< images both put into the same class
+  double largest_difference = 0.0;                       ///< of a logit, over the largest logit
 };
 struct IrDropOutcome {
   std::vector<double> digital_accuracy;  ///< by seed
@@ -68,7 +68,7 @@ struct IrDropOutcome {
   std::vector<IrDropConfirmation> confirmations;
   /// Processor time of an epoch: the fastest of each, in this run.
   double digital_seconds = 0.0, tile_seconds = 0.0;
-  std::string diverged;  ///< what diverged, if anything
+  std::string diverged;      ///< what diverged, if anything
   Index made = 0, kept = 0;  ///< trainings, points and confirmations of this call, and those found finished
 };
 /// folder: where finished pieces are kept and found (validation/study_base.hpp); empty: nowhere. Errors:

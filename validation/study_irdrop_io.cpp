@@ -30,7 +30,8 @@ class Curves {
  public:
   explicit Curves(const IrDropOutcome& outcome) {
     std::map<std::pair<std::string, double>, std::vector<const IrDropPoint*>> by_place;
-    for (const IrDropPoint& point : outcome.points) by_place[{point.method, point.r_col_ohm}].push_back(&point);
+    for (const IrDropPoint& point : outcome.points)
+      by_place[{point.method, point.r_col_ohm}].push_back(&point);
     for (const bool fitted : {false, true}) {
       const std::string name = fitted ? "gaussian (best level), fitted gains" : "gaussian (best level)";
       for (const auto& [place, points] : by_place) {
@@ -69,8 +70,15 @@ Table accuracy_table(const IrDropStudy& study, const Curves& curves) {
   Table table;
   table.title = "Accuracy against wire resistance";
   table.section = "accuracy";
-  table.columns = {"wire (ohm/cell)", "weights",     "accuracy (%)",           "standard error (%)", "A*",
-                   "mean G (uS)",     "energy (nJ)", "of it in the array (nJ)", "seeds"};
+  table.columns = {"wire (ohm/cell)",
+                   "weights",
+                   "accuracy (%)",
+                   "standard error (%)",
+                   "A*",
+                   "mean G (uS)",
+                   "energy (nJ)",
+                   "of it in the array (nJ)",
+                   "seeds"};
   for (const double ohm : study.r_col_ohm)
     for (const std::string& name : curves.names()) {
       const auto found = curves.of(name).find(ohm);
@@ -86,10 +94,13 @@ Table accuracy_table(const IrDropStudy& study, const Curves& curves) {
                             1e9 * energy.mean, 1e9 * array.mean, static_cast<double>(accuracy.count)});
     }
   table.caption =
-      "Exact column ladder, ADC on. A* = 1 - (error - digital error) / (chance error - digital error). Gaussian: the "
-      "best of the trained noise levels, chosen on the test images. Fitted gains: a digital factor for every column of "
+      "Exact column ladder, ADC on. A* = 1 - (error - digital error) / (chance error - digital error). "
+      "Gaussian: the "
+      "best of the trained noise levels, chosen on the test images. Fitted gains: a digital factor for every "
+      "column of "
       "every tile, least squares on training images. Mean G: over both arrays of the first layer. "
-      "Energy: of an inference, arrays, row drivers and converters (docs/theory.md, \"Energy of an inference\").";
+      "Energy: of an inference, arrays, row drivers and converters (docs/theory.md, \"Energy of an "
+      "inference\").";
   return table;
 }
 
@@ -97,21 +108,29 @@ Table confirmation_table(const IrDropOutcome& outcome) {
   Table table;
   table.title = "End points through the full circuit";
   table.section = "accuracy";
-  table.columns = {"wire (ohm/cell)", "weights",    "images", "circuit (%)",
-                   "ladder (%)",      "same class", "largest difference of a logit"};
+  table.columns = {"wire (ohm/cell)",
+                   "weights",
+                   "images",
+                   "circuit (%)",
+                   "ladder (%)",
+                   "same class",
+                   "largest difference of a logit"};
   for (const IrDropConfirmation& c : outcome.confirmations)
     table.rows.push_back({c.r_col_ohm, c.method, static_cast<double>(c.images), 100.0 * c.circuit_accuracy,
-                          100.0 * c.ladder_accuracy, static_cast<double>(c.same_class), c.largest_difference});
-  table.caption = "Every array of every layer solved as a circuit (event-driven charge, wires without capacitance).";
+                          100.0 * c.ladder_accuracy, static_cast<double>(c.same_class),
+                          c.largest_difference});
+  table.caption =
+      "Every array of every layer solved as a circuit (event-driven charge, wires without capacitance).";
   return table;
 }
 
 std::string csv_of(const IrDropOutcome& outcome) {
-  std::string text = "seed,r_col_ohm,method,accuracy,a_star,mean_g_siemens,inference_joule,array_joule,latency_s\n";
+  std::string text =
+      "seed,r_col_ohm,method,accuracy,a_star,mean_g_siemens,inference_joule,array_joule,latency_s\n";
   for (const IrDropPoint& p : outcome.points)
-    text += fmt::format("{},{:.17g},\"{}\",{:.17g},{:.17g},{:.17g},{:.17g},{:.17g},{:.17g}\n", p.seed, p.r_col_ohm,
-                        p.method, p.accuracy, p.a_star, p.mean_g_siemens, p.inference_joule, p.array_joule,
-                        p.latency_s);
+    text += fmt::format("{},{:.17g},\"{}\",{:.17g},{:.17g},{:.17g},{:.17g},{:.17g},{:.17g}\n", p.seed,
+                        p.r_col_ohm, p.method, p.accuracy, p.a_star, p.mean_g_siemens, p.inference_joule,
+                        p.array_joule, p.latency_s);
   return text;
 }
 
@@ -121,8 +140,9 @@ void write_h5(const std::filesystem::path& path, const IrDropStudy& study, const
   data::Hdf5Writer out("irdrop-study", 1);
   out.text("config", study.toml);
   out.text("title", study.title);
-  out.vector("digital_accuracy", Eigen::Map<const Vector>(outcome.digital_accuracy.data(),
-                                                          static_cast<Index>(outcome.digital_accuracy.size())),
+  out.vector("digital_accuracy",
+             Eigen::Map<const Vector>(outcome.digital_accuracy.data(),
+                                      static_cast<Index>(outcome.digital_accuracy.size())),
              "1");
   for (const std::string& method : methods) {
     std::vector<std::array<double, 8>> rows;
@@ -132,9 +152,11 @@ void write_h5(const std::filesystem::path& path, const IrDropStudy& study, const
                         p.inference_joule, p.array_joule, p.latency_s});
     Matrix table(static_cast<Index>(rows.size()), 8);
     for (Index r = 0; r < table.rows(); ++r)
-      for (Index c = 0; c < table.cols(); ++c) table(r, c) = rows[static_cast<std::size_t>(r)][static_cast<std::size_t>(c)];
+      for (Index c = 0; c < table.cols(); ++c)
+        table(r, c) = rows[static_cast<std::size_t>(r)][static_cast<std::size_t>(c)];
     std::string name = method;
-    std::replace_if(name.begin(), name.end(), [](char c) { return c == ' ' || c == ','; }, '_');
+    std::replace_if(
+        name.begin(), name.end(), [](char c) { return c == ' ' || c == ','; }, '_');
     out.matrix("points/" + name, table, "seed, ohm, 1, 1, siemens, joule, joule, second");
   }
   out.write(path);
@@ -157,8 +179,9 @@ Table fall_table(const Curves& curves) {
     const auto curve = star_curve(curves, name);
     table.rows.push_back({name, fall_text(curve, nn::kIsoAccuracy, "ohm"), fall_text(curve, 0.9, "ohm")});
   }
-  table.caption = "Mean A* over the seeds, linear between the resistances over their logarithm. Above, below: outside "
-                  "what was evaluated.";
+  table.caption =
+      "Mean A* over the seeds, linear between the resistances over their logarithm. Above, below: outside "
+      "what was evaluated.";
   return table;
 }
 
@@ -195,11 +218,13 @@ void put_headlines(const IrDropOutcome& outcome, const Curves& curves, Results& 
                          fall_text(star_curve(curves, "through tiles"), nn::kIsoAccuracy, "ohm"),
                          "per cell; interpolated between the resistances of the study"});
   if (outcome.digital_seconds > 0.0 && outcome.tile_seconds > 0.0)
-    results.put(Headline{"cost of training through tiles",
-                         fmt::format("{:.1f} digital epochs", outcome.tile_seconds / outcome.digital_seconds),
-                         fmt::format("{:.2f} s and {:.2f} s of processor time an epoch, the fastest of each in this run",
-                                     outcome.tile_seconds, outcome.digital_seconds)});
-  if (!outcome.diverged.empty()) results.put(Headline{"diverged", outcome.diverged, "left out of the tables"});
+    results.put(Headline{
+        "cost of training through tiles",
+        fmt::format("{:.1f} digital epochs", outcome.tile_seconds / outcome.digital_seconds),
+        fmt::format("{:.2f} s and {:.2f} s of processor time an epoch, the fastest of each in this run",
+                    outcome.tile_seconds, outcome.digital_seconds)});
+  if (!outcome.diverged.empty())
+    results.put(Headline{"diverged", outcome.diverged, "left out of the tables"});
 }
 
 }  // namespace
@@ -212,9 +237,14 @@ IrDropStudy read_irdrop_study(data::Config& config) {
   read_study_data(config, study.data);
   read_study_training(config, study.network, study.digital, study.digital_clip_sigma);
   study.r_col_ohm = config.numbers("study.r_col_ohm", study.r_col_ohm, 1e-6, kMostOhm);
+  std::vector<double>& axis = study.r_col_ohm;
+  std::sort(axis.begin(), axis.end());
+  axis.erase(std::unique(axis.begin(), axis.end()), axis.end());
+  if (axis.empty()) config.mistake("study.r_col_ohm", "needs at least one resistance");
   study.seeds = study_integer(config, "study.seeds", study.seeds, 1, 1000);
   study.images = study_integer(config, "study.images", study.images, 0, 100000000);
-  study.calibration_images = study_integer(config, "study.calibration_images", study.calibration_images, 1, 1000000);
+  study.calibration_images =
+      study_integer(config, "study.calibration_images", study.calibration_images, 1, 1000000);
   study.confirm_images = study_integer(config, "study.confirm_images", study.confirm_images, 0, 1000000);
   study.confirm_ohm = config.numbers("study.confirm_ohm", study.confirm_ohm, 1e-6, kMostOhm);
   study.energy_images = study_integer(config, "study.energy_images", study.energy_images, 1, 1000000);
@@ -226,16 +256,18 @@ IrDropStudy read_irdrop_study(data::Config& config) {
   study.tile_epochs = study_integer(config, "tiles.epochs", study.tile_epochs, 1, 100000);
   study.tile_rate = config.number("tiles.learning_rate", study.tile_rate, 1e-9, 1e3);
   nn::TileLayerOptions& tiles = study.tiles;
-  tiles.model.block_rows =
-      static_cast<int>(config.integer("tiles.block_rows", tiles.model.block_rows, 1, tilemodel::kMostBlockRows));
-  tiles.model.closure_bins =
-      static_cast<int>(config.integer("tiles.closure_bins", tiles.model.closure_bins, 1, tilemodel::kMostClosureBins));
+  tiles.model.block_rows = static_cast<int>(
+      config.integer("tiles.block_rows", tiles.model.block_rows, 1, tilemodel::kMostBlockRows));
+  tiles.model.closure_bins = static_cast<int>(
+      config.integer("tiles.closure_bins", tiles.model.closure_bins, 1, tilemodel::kMostClosureBins));
   tiles.wire_ramp_epochs = config.number("tiles.wire_ramp_epochs", tiles.wire_ramp_epochs, 0.0, 1e6);
   tiles.wire_start = config.number("tiles.wire_start", tiles.wire_start, 0.0, 1.0);
   tiles.gain_rate = config.number("tiles.gain_rate", tiles.gain_rate, 0.0, 1e3);
   tiles.clip_sigma = config.number("tiles.clip_sigma", tiles.clip_sigma, 0.0, 1e3);
+  const auto is_off_axis = [&](double ohm) { return std::find(axis.begin(), axis.end(), ohm) == axis.end(); };
+  if (!config.has("study.confirm_ohm")) std::erase_if(study.confirm_ohm, is_off_axis);
   for (const double ohm : study.confirm_ohm)
-    if (std::find(study.r_col_ohm.begin(), study.r_col_ohm.end(), ohm) == study.r_col_ohm.end())
+    if (is_off_axis(ohm))
       config.mistake("study.confirm_ohm", fmt::format("= {:g} is not among study.r_col_ohm", ohm));
   config.finish();
   return study;

@@ -13,11 +13,16 @@ namespace crosstile::validation {
 namespace {
 
 // What is evaluated, besides the network.
-struct Condition {
+struct LifetimeCondition {
   double time_s;
   nn::DriftCompensation compensation;
   nn::NonIdealityCase present{"all", {}};
 };
+
+std::string condition_text(const std::string& weights, const LifetimeCondition& condition) {
+  return fmt::format("{}, {}, compensation {}, {:g} s", weights, condition.present.name,
+                     data::to_name(condition.compensation), condition.time_s);
+}
 
 class LifetimeRun {
  public:
@@ -53,9 +58,10 @@ class LifetimeRun {
   std::optional<nn::Network> train(Index seed, const std::string& name, const nn::Network* start,
                                    nn::TrainOptions options);
   nn::TileSystem system_of(const nn::Network& network, const nn::NonIdealities& present) const;
-  StudyPieces::Numbers evaluate(Index seed, const nn::Network& network, const Condition& condition);
+  StudyPieces::Numbers evaluate(Index seed, const nn::Network& network, const LifetimeCondition& condition,
+                                const std::string& what);
   std::optional<LifetimePoint> point(Index seed, const std::string& weights, const nn::Network& network,
-                                     const Condition& condition);
+                                     const LifetimeCondition& condition);
   void take_energy(const nn::Network& network);
   void add_failure(const std::string& text) { out_.diverged += (out_.diverged.empty() ? "" : "; ") + text; }
 
@@ -64,7 +70,7 @@ class LifetimeRun {
   const Progress& progress_;
   StudyImages images_;
   StudyPieces pieces_;
-  std::vector<Condition> conditions_, parts_;
+  std::vector<LifetimeCondition> conditions_, parts_;
   double chance_ = 0.1;
   double done_ = 0.0;
   LifetimeOutcome out_;
@@ -94,12 +100,13 @@ nn::TileSystem LifetimeRun::system_of(const nn::Network& network, const nn::NonI
                               model_factory(study_.model), options);
 }
 
-StudyPieces::Numbers LifetimeRun::evaluate(Index seed, const nn::Network& network, const Condition& condition) {
+StudyPieces::Numbers LifetimeRun::evaluate(Index seed, const nn::Network& network,
+                                           const LifetimeCondition& condition, const std::string& what) {
   nn::EvaluationOptions options;
   options.seed = static_cast<std::uint64_t>(seed);
   options.threads = threads_;
-  options.progress = [this](double, std::string_view) {
-    this->report("chips");
+  options.progress = [this, &what](double, std::string_view) {
+    this->report(what);
     return true;
   };
   nn::DeviceOptions devices;
@@ -107,24 +114,28 @@ StudyPieces::Numbers LifetimeRun::evaluate(Index seed, const nn::Network& networ
   devices.time_s = condition.time_s;
   devices.draws = study_.draws;
   devices.compensation = condition.compensation;
-  if (condition.compensation != nn::DriftCompensation::none) devices.compensation_images = images_.calibration;
+  if (condition.compensation != nn::DriftCompensation::none)
+    devices.compensation_images = images_.calibration;
   options.devices = devices;
-  const auto report = nn::evaluate_on_tiles(system_of(network, condition.present.present), images_.test, options);
+  const auto report =
+      nn::evaluate_on_tiles(system_of(network, condition.present.present), images_.test, options);
   if (!report.accuracy) return {{}, report.reason};
   StudyPieces::Numbers out;
   const std::vector<double> each = report.accuracies();
-  for (std::size_t d = 0; d < each.size(); ++d) out.values[fmt::format("chip_{:03}", d + 1)] = each[d];
+  for (std::size_t d = 0; d < each.size(); ++d) out.values[fmt::format("chip_{:04}", d + 1)] = each[d];
   return out;
 }
 
-std::optional<LifetimePoint> LifetimeRun::point(Index seed, const std::string& weights, const nn::Network& network,
-                                                const Condition& condition) {
+std::optional<LifetimePoint> LifetimeRun::point(Index seed, const std::string& weights,
+                                                const nn::Network& network,
+                                                const LifetimeCondition& condition) {
   const std::string how(data::to_name(condition.compensation));
   std::string part = condition.present.name;
   std::replace(part.begin(), part.end(), ' ', '-');
-  const std::string name = fmt::format("s{}-{}-{}-{:g}s-{}", seed, weights, how, condition.time_s, part);
-  report(fmt::format("{}, compensation {}, {:g} s", weights, how, condition.time_s));
-  const auto found = pieces_.numbers(name, [&] { return evaluate(seed, network, condition); });
+  const std::string name = fmt::format("s{}-{}-{}-{}s-{}", seed, weights, how, condition.time_s, part);
+  const std::string what = condition_text(weights, condition);
+  report(what);
+  const auto found = pieces_.numbers(name, [&] { return evaluate(seed, network, condition, what); });
   done_ += 1.0;
   if (!found.failure.empty()) {
     add_failure(name + ": " + found.failure);
@@ -132,15 +143,16 @@ std::optional<LifetimePoint> LifetimeRun::point(Index seed, const std::string& w
   }
   LifetimePoint out{seed, weights, how, condition.present.name, condition.time_s, {}, 0.0};
   for (const auto& value : found.values) out.accuracies.push_back(value.second);
-  out.a_star = nn::normalised_accuracy(study_mean(out.accuracies).mean, out_.digital_accuracy.back(), chance_);
+  out.a_star =
+      nn::normalised_accuracy(study_mean(out.accuracies).mean, out_.digital_accuracy.back(), chance_);
   return out;
 }
 
 void LifetimeRun::take_energy(const nn::Network& network) {
   const auto found = pieces_.numbers("energy", [&] {
     const Index count = std::min(study_.energy_images, images_.test.inputs.rows());
-    const auto cost = nn::inference_cost(system_of(network, {}), images_.test.inputs.topRows(count), study_.model, {},
-                                         threads_);
+    const auto cost = nn::inference_cost(system_of(network, {}), images_.test.inputs.topRows(count),
+                                         study_.model, {}, threads_);
     return StudyPieces::Numbers{{{"inference_joule", cost.total_joule()},
                                  {"array_joule", cost.array_joule},
                                  {"driver_joule", cost.row_driver_joule},
@@ -156,9 +168,9 @@ void LifetimeRun::take_energy(const nn::Network& network) {
 }
 
 void LifetimeRun::run_network(Index seed, const std::string& weights, const nn::Network& network) {
-  for (const Condition& condition : conditions_)
+  for (const LifetimeCondition& condition : conditions_)
     if (auto found = point(seed, weights, network, condition)) out_.points.push_back(std::move(*found));
-  for (const Condition& condition : parts_)
+  for (const LifetimeCondition& condition : parts_)
     if (auto found = point(seed, weights, network, condition)) out_.parts.push_back(std::move(*found));
 }
 
@@ -175,9 +187,11 @@ void LifetimeRun::run_seed(Index seed) {
   const auto accuracy = pieces_.numbers(fmt::format("s{}-digital-accuracy", seed), [&] {
     nn::EvaluationOptions evaluation;
     evaluation.threads = threads_;
-    return StudyPieces::Numbers{
-        {{"accuracy", *nn::evaluate_digital(*digital, images_.test, evaluation).accuracy}}, {}};
+    const auto found = nn::evaluate_digital(*digital, images_.test, evaluation);
+    if (!found.accuracy) return StudyPieces::Numbers{{}, found.reason};
+    return StudyPieces::Numbers{{{"accuracy", *found.accuracy}}, {}};
   });
+  if (!accuracy.failure.empty()) return add_failure("digital: " + accuracy.failure);
   out_.digital_accuracy.push_back(accuracy.at("accuracy"));
   if (seed == 1) take_energy(*digital);
   run_network(seed, "direct", *digital);
@@ -191,8 +205,8 @@ void LifetimeRun::run_seed(Index seed) {
 
 }  // namespace
 
-LifetimeOutcome run_lifetime_study(const LifetimeStudy& study, const std::filesystem::path& folder, int threads,
-                                   const Progress& progress) {
+LifetimeOutcome run_lifetime_study(const LifetimeStudy& study, const std::filesystem::path& folder,
+                                   int threads, const Progress& progress) {
   return LifetimeRun(study, folder, threads, progress).run();
 }
 

@@ -31,11 +31,11 @@ struct LifetimeStudy {
   Index hardware_aware_epochs = 10;
   double hardware_aware_rate = 0.05;
   std::vector<double> times_s{1.0, 60.0, 3600.0, 86400.0, 2592000.0, 31536000.0};  ///< after the first read
-  std::vector<nn::DriftCompensation> compensations{
-      nn::DriftCompensation::none, nn::DriftCompensation::global, nn::DriftCompensation::per_column};
-  Index seeds = 3;   ///< networks
-  Index draws = 3;   ///< chips of each network
-  Index images = 0;  ///< test images; 0: all
+  std::vector<nn::DriftCompensation> compensations{nn::DriftCompensation::none, nn::DriftCompensation::global,
+                                                   nn::DriftCompensation::per_column};
+  Index seeds = 3;                 ///< networks
+  Index draws = 3;                 ///< chips of each network
+  Index images = 0;                ///< test images; 0: all
   Index calibration_images = 500;  ///< training images, also read by the compensation
   double parts_time_s = 86400.0;   ///< when every non-ideality is looked at alone; 0: never
   nn::DriftCompensation parts_compensation = nn::DriftCompensation::global;
@@ -62,13 +62,14 @@ struct LifetimeOutcome {
   std::vector<LifetimePoint> points;     ///< over time, everything present
   std::vector<LifetimePoint> parts;      ///< at parts_time_s
   /// Of an inference of the directly written network of the first seed, as programmed.
-  double inference_joule = 0.0, array_joule = 0.0, driver_joule = 0.0, conversion_joule = 0.0, latency_s = 0.0;
+  double inference_joule = 0.0, array_joule = 0.0, driver_joule = 0.0, conversion_joule = 0.0,
+         latency_s = 0.0;
   std::string diverged;
   Index made = 0, kept = 0;
 };
 /// folder: as run_irdrop_study. Errors: likewise.
-LifetimeOutcome run_lifetime_study(const LifetimeStudy& study, const std::filesystem::path& folder, int threads,
-                                   const Progress& progress = {});
+LifetimeOutcome run_lifetime_study(const LifetimeStudy& study, const std::filesystem::path& folder,
+                                   int threads, const Progress& progress = {});
 
 /// results.json, lifetime.csv, lifetime.h5 and lifetime.svg in `folder`. Errors: io.
 Results write_lifetime_study(const LifetimeStudy& study, const LifetimeOutcome& outcome,

@@ -1,16 +1,13 @@
-// The study "accuracy over a lifetime": its configuration, and what it leaves in its folder.
+// The study "accuracy over a lifetime": what it leaves in its folder.
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 
-#include "core/error.hpp"
 #include "core/files.hpp"
 #include "data/hdf5_file.hpp"
-#include "device/model_file.hpp"
 #include "nn/compensation.hpp"
-#include "nn/tile_layer.hpp"
 #include "validation/line_chart.hpp"
 #include "validation/study_lifetime.hpp"
 
@@ -18,58 +15,15 @@ namespace crosstile::validation {
 
 namespace {
 
-constexpr double kLongestTime = 1e10;
-constexpr double kDay = 86400.0, kYear = 31536000.0;
+constexpr double kSecondsADay = 86400.0, kSecondsAYear = 31536000.0;
 constexpr std::array<const char*, 2> kWeightNames{"direct", "hardware-aware"};
 
 std::string time_text(double seconds) {
-  if (seconds >= kYear) return fmt::format("{:.3g} y", seconds / kYear);
-  if (seconds >= kDay) return fmt::format("{:.3g} d", seconds / kDay);
+  if (seconds >= kSecondsAYear) return fmt::format("{:.3g} y", seconds / kSecondsAYear);
+  if (seconds >= kSecondsADay) return fmt::format("{:.3g} d", seconds / kSecondsADay);
   if (seconds >= 3600.0) return fmt::format("{:.3g} h", seconds / 3600.0);
   if (seconds >= 60.0) return fmt::format("{:.3g} min", seconds / 60.0);
   return fmt::format("{:.3g} s", seconds);
-}
-
-nn::DriftCompensation compensation_named(data::Config& config, const std::string& key, const std::string& name) {
-  if (const auto found = data::from_name<nn::DriftCompensation>(name)) return *found;
-  config.mistake(key, "\"" + name + "\" is not known; allowed: \"none\", \"global\", \"per-column\"");
-  return nn::DriftCompensation::none;
-}
-
-void read_compensations(data::Config& config, LifetimeStudy& study) {
-  const std::string key = "study.compensations";
-  std::vector<std::string> names;
-  for (const nn::DriftCompensation how : study.compensations) names.emplace_back(data::to_name(how));
-  study.compensations.clear();
-  for (const std::string& name : config.texts(key, names))
-    study.compensations.push_back(compensation_named(config, key, name));
-  if (study.compensations.empty()) config.mistake(key, "needs at least one name");
-}
-
-void read_device(data::Config& config, LifetimeStudy& study) {
-  const std::string name = config.text("study.device_model", study.device.name);
-  try {
-    study.device = device::find_device_model(name);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::usage) throw;
-    config.mistake("study.device_model", error.what());
-  }
-  if (study.tile.g_max_siemens > study.device.g_max_siemens * (1.0 + 1e-9))
-    config.mistake("tile.g_max_siemens",
-                   fmt::format("= {:g} is above the largest conductance of the device model \"{}\", {:g}",
-                               study.tile.g_max_siemens, study.device.name, study.device.g_max_siemens));
-}
-
-void read_hardware_aware_training(data::Config& config, LifetimeStudy& study) {
-  study.hardware_aware_epochs = study_integer(config, "hardware_aware.epochs", study.hardware_aware_epochs, 1, 100000);
-  study.hardware_aware_rate = config.number("hardware_aware.learning_rate", study.hardware_aware_rate, 1e-9, 1e3);
-  nn::HardwareAwareOptions& options = study.hardware_aware;
-  options.noise = nn::WeightNoise::programming;
-  options.noise_scale = config.number("hardware_aware.noise_scale", options.noise_scale, 0.0, 100.0);
-  options.ramp_epochs = config.number("hardware_aware.ramp_epochs", 2.0, 0.0, 1e6);
-  options.clip_sigma = config.number("hardware_aware.clip_sigma", 0.0, 0.0, 1e3);
-  options.devices = study.device;
-  options.g_min_siemens = std::min(study.tile.g_min_siemens, 0.999 * study.device.g_max_siemens);
 }
 
 // The mean over seeds of a point's numbers; with one seed the error comes from its chips.
@@ -91,17 +45,21 @@ LifetimeMean lifetime_mean(const std::vector<const LifetimePoint*>& points) {
   return out;
 }
 
-std::vector<const LifetimePoint*> lifetime_points(const std::vector<LifetimePoint>& all, const std::string& weights,
-                                                  const std::string& how, const std::string& present, double time_s) {
+std::vector<const LifetimePoint*> lifetime_points(const std::vector<LifetimePoint>& all,
+                                                  const std::string& weights, const std::string& how,
+                                                  const std::string& present, double time_s) {
   std::vector<const LifetimePoint*> out;
   for (const LifetimePoint& p : all)
-    if (p.weights == weights && p.compensation == how && p.present == present && p.time_s == time_s) out.push_back(&p);
+    if (p.weights == weights && p.compensation == how && p.present == present && p.time_s == time_s)
+      out.push_back(&p);
   return out;
 }
 
 // (time, mean) of one curve; times without a point are left out.
-std::vector<std::pair<double, LifetimeMean>> lifetime_curve(const LifetimeStudy& study, const LifetimeOutcome& outcome,
-                                                            const std::string& weights, const std::string& how) {
+std::vector<std::pair<double, LifetimeMean>> lifetime_curve(const LifetimeStudy& study,
+                                                            const LifetimeOutcome& outcome,
+                                                            const std::string& weights,
+                                                            const std::string& how) {
   std::vector<std::pair<double, LifetimeMean>> out;
   for (const double time : study.times_s)
     if (const auto found = lifetime_points(outcome.points, weights, how, "all", time); !found.empty())
@@ -113,17 +71,20 @@ Table lifetime_table(const LifetimeStudy& study, const LifetimeOutcome& outcome)
   Table table;
   table.title = "Accuracy over time";
   table.section = "accuracy";
-  table.columns = {"after the first read", "weights", "compensation", "accuracy (%)", "standard error (%)",
-                   "A*", "seeds", "chips"};
+  table.columns = {"after the first read", "weights", "compensation", "accuracy (%)",
+                   "standard error (%)",   "A*",      "seeds",        "chips"};
   for (const char* weights : kWeightNames)
     for (const nn::DriftCompensation how : study.compensations)
-      for (const auto& [time, mean] : lifetime_curve(study, outcome, weights, std::string(data::to_name(how))))
+      for (const auto& [time, mean] :
+           lifetime_curve(study, outcome, weights, std::string(data::to_name(how))))
         table.rows.push_back({time_text(time), std::string(weights), std::string(data::to_name(how)),
                               100.0 * mean.accuracy.mean, 100.0 * mean.accuracy.error, mean.a_star.mean,
                               static_cast<double>(mean.accuracy.count), static_cast<double>(mean.chips)});
   table.caption = fmt::format(
-      "Wires, ADC, programming error, drift and read noise of \"{}\"; the first read is {:g} s after programming. "
-      "Standard error: over seeds, or over the chips of a single seed. A* = 1 - (error - digital error) / (chance "
+      "Wires, ADC, programming error, drift and read noise of \"{}\"; the first read is {:g} s after "
+      "programming. "
+      "Standard error: over seeds, or over the chips of a single seed. A* = 1 - (error - digital error) / "
+      "(chance "
       "error - digital error).",
       study.device.name, study.device.drift.t0_s);
   return table;
@@ -133,17 +94,19 @@ Table lifetime_fall_table(const LifetimeStudy& study, const LifetimeOutcome& out
   Table table;
   table.title = "How long the accuracy lasts";
   table.section = "accuracy";
-  table.columns = {"weights", "compensation", "A* below 0.99 after", "A* below 0.95 after", "A* below 0.9 after"};
+  table.columns = {"weights", "compensation", "A* below 0.99 after", "A* below 0.95 after",
+                   "A* below 0.9 after"};
   for (const char* weights : kWeightNames)
     for (const nn::DriftCompensation how : study.compensations) {
       std::vector<std::pair<double, double>> star;
-      for (const auto& [time, mean] : lifetime_curve(study, outcome, weights, std::string(data::to_name(how))))
+      for (const auto& [time, mean] :
+           lifetime_curve(study, outcome, weights, std::string(data::to_name(how))))
         star.emplace_back(time, mean.a_star.mean);
       std::vector<Cell> row{std::string(weights), std::string(data::to_name(how))};
       for (const double level : {nn::kIsoAccuracy, 0.95, 0.9}) {
         const auto place = falls_below(star, level);
         const bool lasts = !star.empty() && star.front().second >= level;
-        row.emplace_back(place        ? time_text(*place)
+        row.emplace_back(place          ? time_text(*place)
                          : star.empty() ? std::string("-")
                          : lasts        ? "not within " + time_text(star.back().first)
                                         : "less than " + time_text(star.front().first));
@@ -161,7 +124,8 @@ Table parts_table(const LifetimeStudy& study, const LifetimeOutcome& outcome) {
   const std::string how(data::to_name(study.parts_compensation));
   table.columns = {"present"};
   for (const char* weights : kWeightNames)
-    for (const char* what : {" (%)", " standard error (%)", " A*"}) table.columns.push_back(std::string(weights) + what);
+    for (const char* what : {" (%)", " standard error (%)", " A*"})
+      table.columns.push_back(std::string(weights) + what);
   for (const nn::NonIdealityCase& part : nn::each_alone_and_removed()) {
     std::vector<Cell> row{part.name};
     bool any = false;
@@ -185,8 +149,9 @@ Table energy_table(const LifetimeOutcome& outcome) {
   table.columns = {"total (nJ)", "array (nJ)", "row drivers (nJ)", "converters (nJ)", "latency (ns)"};
   table.rows.push_back({1e9 * outcome.inference_joule, 1e9 * outcome.array_joule, 1e9 * outcome.driver_joule,
                         1e9 * outcome.conversion_joule, 1e9 * outcome.latency_s});
-  table.caption = "Weights written directly, before drift; array from conductances and pulses, drivers and converters "
-                  "from published parts (docs/theory.md, \"Energy of an inference\").";
+  table.caption =
+      "Weights written directly, before drift; array from conductances and pulses, drivers and converters "
+      "from published parts (docs/theory.md, \"Energy of an inference\").";
   return table;
 }
 
@@ -195,8 +160,8 @@ std::string lifetime_csv(const LifetimeOutcome& outcome) {
   for (const auto* list : {&outcome.points, &outcome.parts})
     for (const LifetimePoint& p : *list)
       for (std::size_t c = 0; c < p.accuracies.size(); ++c)
-        text += fmt::format("{},{},{},{},{:.17g},{},{:.17g},{:.17g}\n", p.seed, p.weights, p.compensation, p.present,
-                            p.time_s, c + 1, p.accuracies[c], p.a_star);
+        text += fmt::format("{},{},{},{},{:.17g},{},{:.17g},{:.17g}\n", p.seed, p.weights, p.compensation,
+                            p.present, p.time_s, c + 1, p.accuracies[c], p.a_star);
   return text;
 }
 
@@ -215,7 +180,8 @@ Matrix lifetime_rows(const std::vector<const LifetimePoint*>& points) {
   return out;
 }
 
-void write_lifetime_h5(const std::filesystem::path& path, const LifetimeStudy& study, const LifetimeOutcome& outcome) {
+void write_lifetime_h5(const std::filesystem::path& path, const LifetimeStudy& study,
+                       const LifetimeOutcome& outcome) {
   data::Hdf5Writer out("lifetime-study", 1);
   out.text("config", study.toml);
   out.text("title", study.title);
@@ -228,7 +194,8 @@ void write_lifetime_h5(const std::filesystem::path& path, const LifetimeStudy& s
                "1");
   const auto put = [&](const std::string& group, const std::vector<LifetimePoint>& all, bool by_part) {
     std::map<std::string, std::vector<const LifetimePoint*>> sorted;
-    for (const LifetimePoint& p : all) sorted[p.weights + "/" + (by_part ? p.present : p.compensation)].push_back(&p);
+    for (const LifetimePoint& p : all)
+      sorted[p.weights + "/" + (by_part ? p.present : p.compensation)].push_back(&p);
     for (const auto& [name, points] : sorted) {
       std::string place = group + "/" + name;
       std::replace(place.begin(), place.end(), ' ', '_');
@@ -256,8 +223,8 @@ LineChart lifetime_chart(const LifetimeStudy& study, const LifetimeOutcome& outc
   for (const char* weights : kWeightNames)
     for (const nn::DriftCompensation how : study.compensations) {
       const std::string name(data::to_name(how));
-      ChartCurve curve{std::string(weights) +
-                           (how == nn::DriftCompensation::none ? ", no compensation" : ", compensated " + name),
+      ChartCurve curve{std::string(weights) + (how == nn::DriftCompensation::none ? ", no compensation"
+                                                                                  : ", compensated " + name),
                        {}};
       for (const auto& [time, mean] : lifetime_curve(study, outcome, weights, name))
         curve.points.push_back({time, 100.0 * mean.accuracy.mean, 100.0 * mean.accuracy.error});
@@ -269,48 +236,23 @@ LineChart lifetime_chart(const LifetimeStudy& study, const LifetimeOutcome& outc
 
 void put_lifetime_headlines(const LifetimeStudy& study, const LifetimeOutcome& outcome, Results& results) {
   const StudyMean digital = study_mean(outcome.digital_accuracy);
-  results.put(Headline{"digital", fmt::format("{:.2f} %", 100.0 * digital.mean), fmt::format("{} seeds", digital.count)});
+  results.put(Headline{"digital", fmt::format("{:.2f} %", 100.0 * digital.mean),
+                       fmt::format("{} seeds", digital.count)});
   for (const char* weights : kWeightNames)
     for (const nn::DriftCompensation how : study.compensations) {
       const auto curve = lifetime_curve(study, outcome, weights, std::string(data::to_name(how)));
       if (curve.empty()) continue;
       const auto& [time, mean] = curve.back();
-      results.put(Headline{fmt::format("{}, compensation {}, after {}", weights, data::to_name(how), time_text(time)),
-                           fmt::format("{:.2f} %", 100.0 * mean.accuracy.mean),
-                           fmt::format("+- {:.2f}, A* {:.3f}", 100.0 * mean.accuracy.error, mean.a_star.mean)});
+      results.put(
+          Headline{fmt::format("{}, compensation {}, after {}", weights, data::to_name(how), time_text(time)),
+                   fmt::format("{:.2f} %", 100.0 * mean.accuracy.mean),
+                   fmt::format("+- {:.2f}, A* {:.3f}", 100.0 * mean.accuracy.error, mean.a_star.mean)});
     }
-  if (!outcome.diverged.empty()) results.put(Headline{"diverged", outcome.diverged, "left out of the tables"});
+  if (!outcome.diverged.empty())
+    results.put(Headline{"diverged", outcome.diverged, "left out of the tables"});
 }
 
 }  // namespace
-
-LifetimeStudy read_lifetime_study(data::Config& config) {
-  LifetimeStudy study;
-  study.toml = config.source();
-  study.title = config.text("title", study.title);
-  study.tile = data::read_tile(config);
-  read_study_data(config, study.data);
-  read_study_training(config, study.network, study.digital, study.digital_clip_sigma);
-  read_device(config, study);
-  read_hardware_aware_training(config, study);
-  study.model = nn::training_model();
-  study.model.form = config.choice_of<tilemodel::Form>("study.form", study.model.form);
-  study.model.block_rows = static_cast<int>(
-      config.integer("study.block_rows", study.model.block_rows, 1, tilemodel::kMostBlockRows));
-  study.times_s = config.numbers("study.times_s", study.times_s, 1e-3, kLongestTime);
-  std::sort(study.times_s.begin(), study.times_s.end());
-  if (study.times_s.empty()) config.mistake("study.times_s", "needs at least one time");
-  read_compensations(config, study);
-  study.seeds = study_integer(config, "study.seeds", study.seeds, 1, 1000);
-  study.draws = study_integer(config, "study.draws", study.draws, 1, 1000);
-  study.images = study_integer(config, "study.images", study.images, 0, 100000000);
-  study.calibration_images = study_integer(config, "study.calibration_images", study.calibration_images, 1, 1000000);
-  study.energy_images = study_integer(config, "study.energy_images", study.energy_images, 1, 1000000);
-  study.parts_time_s = config.number("study.parts_time_s", study.parts_time_s, 0.0, kLongestTime);
-  study.parts_compensation = config.choice_of<nn::DriftCompensation>("study.parts_compensation", study.parts_compensation);
-  config.finish();
-  return study;
-}
 
 Results write_lifetime_study(const LifetimeStudy& study, const LifetimeOutcome& outcome,
                              const std::filesystem::path& folder) {

@@ -286,7 +286,9 @@ SweepOutcome run_sweep(const Sweep& sweep, const SweepOptions& options) {
 std::string shown_value(const std::string& toml) {
   const bool quoted = toml.size() >= 2 && (toml.front() == '"' || toml.front() == '\'') &&
                       toml.find_first_of("\\\n") == std::string::npos;
-  return quoted ? toml.substr(1, toml.size() - 2) : toml;
+  if (quoted) return toml.substr(1, toml.size() - 2);
+  const bool list = toml.size() >= 4 && toml.starts_with("[ ") && toml.ends_with(" ]");
+  return list ? "[" + toml.substr(2, toml.size() - 4) + "]" : toml;
 }
 
 std::string to_name(PointStatus status) {

@@ -85,7 +85,7 @@ Table sweep_table(const Sweep& sweep, const std::vector<SweepPoint>& points, Ind
 Results sweep_results(const Sweep& sweep, const std::vector<SweepPoint>& points, const std::string& command);
 /// results.json of a finished sweep, and published.csv. Errors: io.
 void write_sweep_results(const Sweep& sweep, const Results& results, const std::filesystem::path& folder);
-/// A value of an axis as people write it: a text without its quotes.
+/// A value of an axis as people write it: a text without its quotes, [1, 2] without outer spaces.
 std::string shown_value(const std::string& toml);
 /// Errors: io; bad_data (line, what); usage when no column is an axis of `keys`.
 PublishedSweep read_published_sweep(const std::filesystem::path& file, const std::vector<std::string>& keys);

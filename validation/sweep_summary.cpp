@@ -114,6 +114,13 @@ class SweepCells {
       if (std::find(out.begin(), out.end(), cell.values[axis]) == out.end()) out.push_back(cell.values[axis]);
     return out;
   }
+  /// Every combination of the axes' values is there, so that means along an axis compare like with like.
+  bool is_grid() const {
+    std::size_t product = 1;
+    for (std::size_t a = 0; a < sweep_.keys.size(); ++a)
+      if (sweep_.keys[a] != "seed") product *= values_of(a).size();
+    return product == cells.size();
+  }
   std::string key_of(std::size_t axis) const { return sweep_.keys[axis]; }
 
   std::vector<SweepCell> cells;
@@ -310,6 +317,8 @@ std::string best_point(const Sweep& sweep, const SweepCells& all, std::string& s
     if (cell.ours() && (best == nullptr || *cell.ours() > *best->ours())) best = &cell;
   if (best == nullptr) return {};
   score = percent_or_dash(best->ours()) + " %";
+  if (const auto title = std::find(sweep.keys.begin(), sweep.keys.end(), "title"); title != sweep.keys.end())
+    return shown_value(best->values[static_cast<std::size_t>(title - sweep.keys.begin())]);
   std::string note;
   for (std::size_t a = 0; a < sweep.keys.size(); ++a)
     if (sweep.keys[a] != "seed") note += (note.empty() ? "" : ", ") + sweep.keys[a] + " = " + shown_value(best->values[a]);
@@ -335,7 +344,7 @@ Results sweep_results(const Sweep& sweep, const std::vector<SweepPoint>& points,
   if (!score.empty()) results.put(Headline{"best accuracy", score, note});
   results.put(Headline{"time of all trainings", fmt::format("{:.1f} min", seconds / 60.0), "wall time, summed over the points"});
   if (!sweep.claims.empty()) results.put(claim_table(sweep, all));
-  if (Table table = axis_table(sweep, all); !table.rows.empty()) results.put(std::move(table));
+  if (Table table = axis_table(sweep, all); all.is_grid() && !table.rows.empty()) results.put(std::move(table));
   results.put(cell_table(sweep, all));
   for (Table& table : results.tables) table.command = command;
   return results;

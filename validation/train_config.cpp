@@ -41,7 +41,8 @@ class ReadKeys {
   void whole(const std::string& key, Index& value, Index low, Index high, const std::string& = {}) {
     value = static_cast<Index>(config_.integer(table_ + key, value, low, high));
   }
-  void scaled(const std::string& key, double& value, double unit, double low, double high, const std::string& = {}) {
+  void scaled(const std::string& key, double& value, double unit, double low, double high,
+              const std::string& = {}) {
     value = unit * config_.number(table_ + key, value / unit, low, high);
   }
   void text(const std::string& key, std::string& value, const std::string& = {}) {
@@ -80,7 +81,8 @@ class WriteKeys {
   void whole(const std::string& key, Index value, Index, Index, const std::string& comment = {}) {
     line(key, std::to_string(value), comment);
   }
-  void scaled(const std::string& key, double value, double unit, double, double, const std::string& comment = {}) {
+  void scaled(const std::string& key, double value, double unit, double, double,
+              const std::string& comment = {}) {
     std::ostringstream text;  // without the last bits that the unit costs
     text.precision(12);
     text << value / unit;
@@ -173,10 +175,13 @@ void visit_analog(Keys& keys, nn::AnalogSettings& analog) {
 template <typename Keys>
 void visit_hardware_aware(Keys& keys, LayerKinds& kinds) {
   nn::HardwareAwareOptions& options = kinds.hardware_aware;
-  keys.table("hardware_aware", "layers of kind \"hardware_aware\" and \"abstract\": digital weights, noise in every step");
+  keys.table("hardware_aware",
+             "layers of kind \"hardware_aware\" and \"abstract\": digital weights, noise in every step");
   keys.choice("noise", options.noise, "none, gaussian, programming (of the devices, shaped by the weight)");
-  keys.number("weight_noise", options.weight_noise, 0.0, 10.0, "gaussian: in units of the layer's largest weight");
-  keys.number("noise_scale", options.noise_scale, 0.0, 100.0, "programming: times the device model's deviations");
+  keys.number("weight_noise", options.weight_noise, 0.0, 10.0,
+              "gaussian: in units of the layer's largest weight");
+  keys.number("noise_scale", options.noise_scale, 0.0, 100.0,
+              "programming: times the device model's deviations");
   keys.text("device_model", kinds.device_model, "programming: a published set, or a file of `characterize`");
   keys.scaled("g_min_uS", options.g_min_siemens, 1e-6, 0.0, 1e3, "programming: of the idle device of a pair");
   keys.number("ramp_epochs", options.ramp_epochs, 0.0, kLarge, "noise grows from 0 over so many epochs");
@@ -184,9 +189,11 @@ void visit_hardware_aware(Keys& keys, LayerKinds& kinds) {
   keys.number("clip_sigma", options.clip_sigma, 0.0, 1e3,
               "weights are clipped at so many deviations of the layer; 0: not at all");
   keys.flag("column_scales", options.column_scales, "a learned digital factor for every output");
-  keys.flag("learn_input_range", options.learn_input_range, "inputs are clipped at a learned range; not in layer 1");
+  keys.flag("learn_input_range", options.learn_input_range,
+            "inputs are clipped at a learned range; not in layer 1");
   keys.number("input_quantile", options.input_quantile, 0.5, 1.0, "of |input|: where the range starts");
-  keys.number("input_range_decay", options.input_range_decay, 0.0, 1e3, "pulls the range in while little is clipped");
+  keys.number("input_range_decay", options.input_range_decay, 0.0, 1e3,
+              "pulls the range in while little is clipped");
   keys.integer("dac_bits", options.dac_bits, 0, 16, "of the inputs, with learn_input_range; 0: not rounded");
   nn::AbstractTile& tile = options.abstract_tile;
   keys.table("abstract_tile", "products of kind \"abstract\": a tile's disturbances as formulas");
@@ -208,7 +215,8 @@ void visit_tile_training(Keys& keys, nn::TileLayerOptions& options) {
   keys.choice("form", options.model.form, "closure (fast); any other form of a gated tile is slow");
   keys.integer("block_rows", options.model.block_rows, 1, tilemodel::kMostBlockRows, "closure");
   keys.integer("closure_bins", options.model.closure_bins, 1, tilemodel::kMostClosureBins, "closure");
-  keys.number("wire_ramp_epochs", options.wire_ramp_epochs, 0.0, kLarge, "wires grow to the whole over so many epochs");
+  keys.number("wire_ramp_epochs", options.wire_ramp_epochs, 0.0, kLarge,
+              "wires grow to the whole over so many epochs");
   keys.number("wire_start", options.wire_start, 0.0, 1.0, "... from this share");
   keys.whole("calibration_steps", options.calibration_steps, 1, 1000000000,
              "converters follow the batch every so many steps");
@@ -347,8 +355,9 @@ std::string network_lines(const nn::NetworkSpec& network, const LayerKinds& kind
   keys.choice("initial", network.initial, "scaled_normal (He or Glorot), uniform (+-1 / sqrt(inputs))");
   std::string names;
   for (const auto& name : kinds.names) names += (names.empty() ? "\"" : ", \"") + name + "\"";
-  keys.line("kinds", "[" + names + "]",
-            "none (all digital), one, or one a layer of weights: digital, analog, hardware_aware, abstract, tile");
+  keys.line(
+      "kinds", "[" + names + "]",
+      "none (all digital), one, or one a layer of weights: digital, analog, hardware_aware, abstract, tile");
   return keys.str();
 }
 

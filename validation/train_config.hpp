@@ -24,8 +24,8 @@ struct LayerKinds {
   nn::TileLayerOptions tile_training;     ///< [tile_training]; the tile is that of [tile]
 };
 
-/// Reads network.initial, network.kinds, training.loss, training.optimiser, training.adam_*, and the tables of the
-/// kinds: [analog], [hardware_aware], [abstract_tile], [tile_training]; kind "tile" reads [tile], too.
+/// Reads network.initial, network.kinds, training.loss, training.optimiser, training.adam_*, and the tables
+/// of the kinds: [analog], [hardware_aware], [abstract_tile], [tile_training]; kind "tile" reads [tile], too.
 /// Mistakes are recorded in `config`; training.kinds is set when there are none among the kinds.
 void read_layer_kinds(data::Config& config, nn::NetworkSpec& network, nn::TrainOptions& training,
                       LayerKinds& kinds);

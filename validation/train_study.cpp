@@ -56,7 +56,9 @@ void evaluate(const PipelineConfig& config, const data::LabelledImages& test,
 constexpr Index kEnergyImages = 100;
 constexpr const char* kLearnedScale = "column_scale";  // nn/hardware_aware_layer.cpp
 
-bool is_known(const nn::LayerCalibration& layer) { return layer.input_scale > 0.0 || layer.gain.size() != 0; }
+bool is_known(const nn::LayerCalibration& layer) {
+  return layer.input_scale > 0.0 || layer.gain.size() != 0;
+}
 
 data::LabelledImages evaluated_images(const OnTiles& on, const data::LabelledImages& test) {
   data::LabelledImages out = test;
@@ -90,7 +92,8 @@ nn::TrainState deployed(const nn::TrainState& state) {
   return out;
 }
 
-void write_trained(const std::filesystem::path& path, const nn::TrainState& state, const std::string& provenance) {
+void write_trained(const std::filesystem::path& path, const nn::TrainState& state,
+                   const std::string& provenance) {
   const nn::TrainState out = deployed(state);
   const bool known = std::any_of(out.memory.begin(), out.memory.end(), [](const nn::LayerMemory& memory) {
     return is_known(nn::trained_calibration(memory));
@@ -122,14 +125,16 @@ std::vector<AccuracyRow> evaluate_as_trained(const OnTiles& on, const data::Labe
   nn::EvaluationOptions options;
   options.seed = on.config.seed;
   options.progress = progress;
-  std::vector<AccuracyRow> rows{{"as trained: IR-drop + ADC", nn::evaluate_on_tiles(system, images, options)}};
+  std::vector<AccuracyRow> rows{
+      {"as trained: IR-drop + ADC", nn::evaluate_on_tiles(system, images, options)}};
   for (const double time : on.config.evaluation.times_s) {
     nn::DeviceOptions devices;
     devices.model = on.config.evaluation.device;
     devices.time_s = time;
     devices.draws = on.config.evaluation.draws;
     options.devices = devices;
-    rows.push_back({fmt::format("as trained: + devices, {:g} s", time), nn::evaluate_on_tiles(system, images, options)});
+    rows.push_back(
+        {fmt::format("as trained: + devices, {:g} s", time), nn::evaluate_on_tiles(system, images, options)});
   }
   return rows;
 }
@@ -144,7 +149,8 @@ Table inference_cost_table(const std::vector<nn::InferenceCost>& layers) {
   Table table;
   table.title = "Energy and latency of an inference";
   table.section = "accuracy";
-  table.columns = {"layer", "total (nJ)", "array (nJ)", "row drivers (nJ)", "converters (nJ)", "latency (ns)"};
+  table.columns = {"layer",           "total (nJ)",  "array (nJ)", "row drivers (nJ)",
+                   "converters (nJ)", "latency (ns)"};
   nn::InferenceCost all;
   const auto add = [&](const std::string& name, const nn::InferenceCost& c) {
     table.rows.push_back({name, 1e9 * c.total_joule(), 1e9 * (c.array_joule + c.wire_charging_joule),
@@ -155,8 +161,9 @@ Table inference_cost_table(const std::vector<nn::InferenceCost>& layers) {
     add(std::to_string(l + 1), layers[l]);
   }
   add("all", all);
-  table.caption = "Array with its wires from conductances and pulses, drivers and converters from published parts; "
-                  "docs/theory.md, \"Energy of an inference\".";
+  table.caption =
+      "Array with its wires from conductances and pulses, drivers and converters from published parts; "
+      "docs/theory.md, \"Energy of an inference\".";
   return table;
 }
 

@@ -37,8 +37,10 @@ struct TrainingResult {
 nn::TrainState deployed(const nn::TrainState& state);
 /// Writes it; with what the tiles' digital side has learned (factors, input ranges), if anything, beside it.
 /// Errors: as nn::write_network.
-void write_trained(const std::filesystem::path& path, const nn::TrainState& state, const std::string& provenance);
-/// What a file of write_trained() says about the digital side of its layers; empty: nothing. Errors: io, bad_data.
+void write_trained(const std::filesystem::path& path, const nn::TrainState& state,
+                   const std::string& provenance);
+/// What a file of write_trained() says about the digital side of its layers; empty: nothing. Errors: io,
+/// bad_data.
 std::vector<nn::LayerCalibration> trained_calibrations(const std::filesystem::path& path);
 
 /// A network on the tiles of a configuration (wires by `model`, ADC on).

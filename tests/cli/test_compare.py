@@ -60,7 +60,7 @@ class CompareDesignTest(ProgramTest):
 
         worst = "whole/points/worst-000003"
         self.succeed("solve", "--tile", worst + ".toml", "--conductances", worst + ".h5:g_plus_siemens",
-                     "--conductances-minus", worst + ".h5:g_minus_siemens", "--codes", worst + ".h5:codes", "--out", "q.csv")
+                     "--conductances-minus", worst + ".h5:g_minus_siemens", "--codes", worst + ".h5:codes", "--method", "charge", "--out", "q.csv")
         self.assertEqual(len(read_csv(self.path("q.csv"))[0]), 8)
 
     def test_a_design_that_is_interrupted_goes_on(self):

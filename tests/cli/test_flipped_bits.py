@@ -14,7 +14,7 @@ from bad_inputs import AXIS
 from support import ProgramTest, small_config, write_images
 
 USAGE, BAD_DATA = 2, 3
-SAMPLES = 6
+SAMPLES = int(os.environ.get("CROSSTILE_FLIPS", "6"))  # places besides the first and the last byte
 
 
 class FlippedBitTest(ProgramTest):

@@ -39,7 +39,8 @@ Network energy_network() {
 
 }  // namespace
 
-TEST_CASE("without wires an inference takes V^2 g t in its arrays, and its parts from pulses and columns", "[analytic]") {
+TEST_CASE("without wires an inference takes V^2 g t in its arrays, and its parts from pulses and columns",
+          "[analytic]") {
   const MatrixF images = samples::images(9).inputs;
   Network network = energy_network();
   network.layers.pop_back();

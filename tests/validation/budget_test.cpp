@@ -66,14 +66,23 @@ const BudgetPoint& named(const BudgetOutcome& outcome, const std::string& name) 
 
 }  // namespace
 
-TEST_CASE("The largest factor is the root of the value, with the error of the value over its slope", "[analytic]") {
+TEST_CASE("The largest factor is the root of the value, with the error of the value over its slope",
+          "[analytic]") {
   for (const double a : {7.0, 300.0, 0.02}) {  // exp(-f / a) = 1/2 at f = a ln 2
-    const auto root = largest_factor([a](double f) { return FactorSample{std::exp(-f / a), 0.01}; }, 0.5, 1e4, 1.05);
+    const auto root = largest_factor(
+        [a](double f) {
+          return FactorSample{std::exp(-f / a), 0.01};
+        },
+        0.5, 1e4, 1.05);
     CHECK(root.verdict == FactorRoot::Verdict::found);
     CHECK(root.factor == Approx(a * std::log(2.0)).epsilon(1e-3));
     CHECK(root.samples.size() < 15);
   }
-  const auto line = largest_factor([](double f) { return FactorSample{1.0 - 0.2 * std::log(f), 0.01}; }, 0.5, 1e4, 1.05);
+  const auto line = largest_factor(
+      [](double f) {
+        return FactorSample{1.0 - 0.2 * std::log(f), 0.01};
+      },
+      0.5, 1e4, 1.05);
   CHECK(line.factor == Approx(std::exp(2.5)).epsilon(1e-12));
   CHECK(line.log_error == Approx(0.01 / 0.2).epsilon(1e-9));
   const auto never = largest_factor([](double) { return FactorSample{1.0, 0.0}; }, 0.5, 100.0, 1.1);
@@ -111,7 +120,8 @@ TEST_CASE("Effects of strength 1 are the configuration, and absent ones are gone
   CHECK(devices.drift.mean(0.3) == study.device.drift.mean(0.3));
   CHECK(devices.read.q_s(0.3) == study.device.read.q_s(0.3));
   const auto none = tile_with(study, all_effects(0.0));
-  CHECK(none.r_col_ohm + none.r_row_ohm + none.r_driver_ohm + none.r_sense_ohm + none.selector.r_on_ohm == 0.0);
+  CHECK(none.r_col_ohm + none.r_row_ohm + none.r_driver_ohm + none.r_sense_ohm + none.selector.r_on_ohm ==
+        0.0);
   CHECK(none.adc.gain_spread + none.adc.offset_spread_lsb == 0.0);
   CHECK(none.adc.bits == 16);
   CHECK(none.pulse.dac_bits == 12);

@@ -53,7 +53,8 @@ TEST_CASE("The ladder is the circuit of a column, so the design finds no error i
   }
 }
 
-TEST_CASE("An interrupted design goes on to the same figures, and leaves another folder alone", "[property]") {
+TEST_CASE("An interrupted design goes on to the same figures, and leaves another folder alone",
+          "[property]") {
   const ScratchFolder folder;
   const Design design = small_design(kWires);
   const auto whole = run_design(design, {folder / "whole", 2, {}});
@@ -66,18 +67,22 @@ TEST_CASE("An interrupted design goes on to the same figures, and leaves another
   CHECK(rest.kept > 0);
   CHECK(rest.computed > 0);
   for (std::size_t p = 0; p < 3; ++p) require_same_but_times(whole.results[p], rest.results[p]);
-  CHECK(hash_file(folder / "whole/points/worst-000002.h5") == hash_file(folder / "parts/points/worst-000002.h5"));
+  CHECK(hash_file(folder / "whole/points/worst-000002.h5") ==
+        hash_file(folder / "parts/points/worst-000002.h5"));
   const Design other = small_design("[[design.axis]]\nkey = \"tile.r_col_ohm\"\nvalues = [4.0]\n");
-  require_error(error_of([&] { run_design(other, {folder / "parts", 1, {}}); }), ErrorKind::usage,
-                {"parts", "another design"});
+  require_error(error_of([&] {
+                  run_design(other, {folder / "parts", 1, {}});
+                }),
+                ErrorKind::usage, {"parts", "another design"});
 }
 
-TEST_CASE("The worst vector of a point is kept with what the circuit needs to give its charge again", "[cross]") {
+TEST_CASE("The worst vector of a point is kept with what the circuit needs to give its charge again",
+          "[cross]") {
   const ScratchFolder folder;
-  const Design design =
-      design_from_text(std::string(kLadderTile) + "[model]\nform = \"ideal\"\n[design]\ntiming_seconds = 0.0\n"
-                                                  "ngspice_rows = 0\n[[design.point]]\nname = \"one\"\n",
-                       "test.toml");
+  const Design design = design_from_text(std::string(kLadderTile) +
+                                             "[model]\nform = \"ideal\"\n[design]\ntiming_seconds = 0.0\n"
+                                             "ngspice_rows = 0\n[[design.point]]\nname = \"one\"\n",
+                                         "test.toml");
   const auto outcome = run_design(design, {folder.path(), 1, {}});
   const data::Hdf5Reader in(folder / "points/worst-000000.h5", "worst-vector", 1);
   data::Config config = data::Config::from_file(folder / "points/worst-000000.toml");
@@ -92,21 +97,26 @@ TEST_CASE("The worst vector of a point is kept with what the circuit needs to gi
   largest = std::max(
       largest, (in.matrix("fast_plus_coulomb") - in.matrix("circuit_plus_coulomb")).cwiseAbs().maxCoeff());
   const auto& result = outcome.results.front();
-  const Vector both = result.worst_is_minus.value() > 0.5
-                          ? Vector(in.matrix("fast_minus_coulomb").row(0).transpose() - stored)
-                          : Vector((in.matrix("fast_plus_coulomb") - in.matrix("circuit_plus_coulomb")).row(0));
+  const Vector both =
+      result.worst_is_minus.value() > 0.5
+          ? Vector(in.matrix("fast_minus_coulomb").row(0).transpose() - stored)
+          : Vector((in.matrix("fast_plus_coulomb") - in.matrix("circuit_plus_coulomb")).row(0));
   CHECK(std::abs(both(static_cast<Index>(*result.worst_column))) == largest);
 }
 
-TEST_CASE("Axes make a grid with the last one fastest, named points follow, and open forms fit the tile", "[kat]") {
-  const Design design = design_from_text(
-      std::string(kLadderTile) +
-          "[design]\nskip_invalid = true\n[[design.axis]]\nkey = [\"tile.rows\", \"tile.cols\"]\nvalues = [4, 8]\n"
-          "[[design.axis]]\nkey = \"tile.pulse.split_bits\"\nvalues = [1, 3]\n"
-          "[[design.point]]\nname = \"split\"\ntile.pulse.passes = \"split\"\ntile.pulse.split_bits = 2\ntile.rows = 5\n"
-          "[[design.point]]\nname = \"level\"\ntile.drive = \"level\"\n"
-          "[[design.point]]\nname = \"op-amp\"\ntile.front_end.kind = \"integrator\"\nreference.vectors = 4\n",
-      "test.toml");
+TEST_CASE("Axes make a grid with the last one fastest, named points follow, and open forms fit the tile",
+          "[kat]") {
+  const Design design =
+      design_from_text(std::string(kLadderTile) +
+                           "[design]\nskip_invalid = true\n[[design.axis]]\nkey = [\"tile.rows\", "
+                           "\"tile.cols\"]\nvalues = [4, 8]\n"
+                           "[[design.axis]]\nkey = \"tile.pulse.split_bits\"\nvalues = [1, 3]\n"
+                           "[[design.point]]\nname = \"split\"\ntile.pulse.passes = "
+                           "\"split\"\ntile.pulse.split_bits = 2\ntile.rows = 5\n"
+                           "[[design.point]]\nname = \"level\"\ntile.drive = \"level\"\n"
+                           "[[design.point]]\nname = \"op-amp\"\ntile.front_end.kind = "
+                           "\"integrator\"\nreference.vectors = 4\n",
+                       "test.toml");
   REQUIRE(design.points.size() == 7);
   CHECK(design.points[1].name == "rows 4, split_bits 3");
   CHECK(design.points[2].name == "rows 8, split_bits 1");
@@ -120,7 +130,8 @@ TEST_CASE("Axes make a grid with the last one fastest, named points follow, and 
   CHECK(design.points[5].config.reference.method == "charge");
   CHECK(design.points[6].config.reference.method == "transient");
   CHECK(design.points[6].config.draw.vectors == 4);
-  const std::string split = "[[design.axis]]\nkey = \"tile.pulse.passes\"\nvalues = [\"conventional\", \"split\"]\n";
+  const std::string split =
+      "[[design.axis]]\nkey = \"tile.pulse.passes\"\nvalues = [\"conventional\", \"split\"]\n";
   const Design skipping = small_design("skip_invalid = true\n" + split +
                                        "[[design.axis]]\nkey = \"tile.pulse.split_bits\"\nvalues = [2, 9]\n");
   CHECK(skipping.points.size() == 3);
@@ -136,10 +147,10 @@ TEST_CASE("A stored reference set is a point, and this circuit says whether it a
   data::write_reference_set(folder / "good.h5", set);
   set.charge_plus_coulomb *= 1.05;
   data::write_reference_set(folder / "scaled.h5", set);
-  const auto design = small_design("[[design.point]]\nname = \"good\"\nreference = \"" + (folder / "good.h5").string() +
-                                   "\"\n[[design.point]]\nname = \"scaled\"\nreference = \"" +
-                                   (folder / "scaled.h5").string() + "\"\n[[design.point]]\nname = \"none\"\n" +
-                                   "reference = \"" + (folder / "none.h5").string() + "\"\n");
+  const auto design = small_design(
+      "[[design.point]]\nname = \"good\"\nreference = \"" + (folder / "good.h5").string() +
+      "\"\n[[design.point]]\nname = \"scaled\"\nreference = \"" + (folder / "scaled.h5").string() +
+      "\"\n[[design.point]]\nname = \"none\"\n" + "reference = \"" + (folder / "none.h5").string() + "\"\n");
   const auto outcome = run_design(design, {folder / "out", 1, {}});
   CHECK(*outcome.results[0].stored_lsb < 1e-7);
   CHECK(*outcome.results[0].max_lsb < 1e-7);
@@ -165,7 +176,9 @@ TEST_CASE("Mistakes of a design name the place, the axis or the point", "[error]
   refused(std::string(kWires) + kWires, {"tile.r_col_ohm", "an axis already"});
   refused("[[design.point]]\ntile.rows = 3\n", {"needs name"});
   refused("[[design.point]]\nname = \"bad\"\ntile.drive = \"level\"\n", {"\"bad\"", "model.form", "gated"});
-  require_error(error_of([] { design_from_text("seed = 1\n", "test.toml"); }), ErrorKind::usage, {"[design]"});
-  require_error(error_of([] { design_from_text("sed = 1\n[design]\n[[design.point]]\nname=\"a\"\n", "test.toml"); }),
-                ErrorKind::usage, {"test.toml:1", "sed"});
+  require_error(error_of([] { design_from_text("seed = 1\n", "test.toml"); }), ErrorKind::usage,
+                {"[design]"});
+  require_error(
+      error_of([] { design_from_text("sed = 1\n[design]\n[[design.point]]\nname=\"a\"\n", "test.toml"); }),
+      ErrorKind::usage, {"test.toml:1", "sed"});
 }

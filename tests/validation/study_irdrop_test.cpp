@@ -1,3 +1,5 @@
+#include "validation/study_irdrop.hpp"
+
 #include <catch2/catch.hpp>
 
 #include "core/error.hpp"
@@ -6,7 +8,6 @@
 #include "data/run_folder.hpp"
 #include "tests/validation/sample_images.hpp"
 #include "validation/line_chart.hpp"
-#include "validation/study_irdrop.hpp"
 
 using namespace crosstile;
 using namespace crosstile::validation;
@@ -59,7 +60,8 @@ TEST_CASE("the IR-drop study finds every point, and the full circuit agrees with
   const IrDropOutcome outcome = run_irdrop_study(study, folder / "out", 1);
   CHECK(outcome.diverged.empty());
   REQUIRE(outcome.digital_accuracy.size() == 2);
-  CHECK(outcome.points.size() == 2 * 2 * 7);  // seeds, resistances; direct, two Gaussian levels, each also fitted; tiles
+  CHECK(outcome.points.size() ==
+        2 * 2 * 7);  // seeds, resistances; direct, two Gaussian levels, each also fitted; tiles
   CHECK(outcome.digital_seconds > 0.0);
   CHECK(outcome.tile_seconds > 0.0);
   for (const IrDropPoint& point : outcome.points)
@@ -86,7 +88,8 @@ TEST_CASE("the IR-drop study finds every point, and the full circuit agrees with
   CHECK(stored.matrix("points/through_tiles").rows() == 4);
 }
 
-TEST_CASE("an IR-drop study that was interrupted goes on to the same bytes, and finds what is finished", "[property]") {
+TEST_CASE("an IR-drop study that was interrupted goes on to the same bytes, and finds what is finished",
+          "[property]") {
   const testing::ScratchFolder folder;
   testing::write_images(folder, "train", 100);
   testing::write_images(folder, "test", 40);
@@ -114,8 +117,9 @@ TEST_CASE("an IR-drop study that was interrupted goes on to the same bytes, and 
     CHECK(hash_file(folder / "parts" / name) == hash_file(folder / "whole" / name));
   CHECK(run_irdrop_study(study, folder / "parts", 1).made == 0);
 
-  testing::require_error(testing::error_of([&] { run_irdrop_study(study_of("# other\n"), folder / "parts", 1); }),
-                         ErrorKind::usage, {"another configuration"});
+  testing::require_error(
+      testing::error_of([&] { run_irdrop_study(study_of("# other\n"), folder / "parts", 1); }),
+      ErrorKind::usage, {"another configuration"});
   write_text_atomically(folder / "parts" / "pieces" / "s1-800ohm-direct.json", "{}");
   testing::require_error(testing::error_of([&] { run_irdrop_study(study, folder / "parts", 1); }),
                          ErrorKind::bad_data, {"s1-800ohm-direct.json", "changed"});
@@ -152,9 +156,13 @@ TEST_CASE("the best Gaussian level is chosen at every resistance by itself", "[a
 TEST_CASE("mistakes of an IR-drop study are named", "[error]") {
   data::Config config = data::Config::from_text(
       "[study]\nr_col_ohm = [1.0]\nconfirm_ohm = [3.0]\nseeds = 0\n[tiles]\nblock_row = 3\n", "study.toml");
-  CHECK_THROWS_WITH(read_irdrop_study(config), Contains("study.confirm_ohm") && Contains("study.seeds") &&
-                                                   Contains("block_row"));
+  data::Config twice =
+      data::Config::from_text("[study]\nr_col_ohm = [50.0, 1.0, 50.0]\nconfirm_ohm = [1.0]\n");
+  CHECK(read_irdrop_study(twice).r_col_ohm == std::vector<double>{1.0, 50.0});
+  CHECK_THROWS_WITH(read_irdrop_study(config),
+                    Contains("study.confirm_ohm") && Contains("study.seeds") && Contains("block_row"));
   const testing::ScratchFolder folder;
-  CHECK_THROWS_WITH(write_line_chart(folder / "a.svg", {"t", "x", "y", 0.0, 1.0, {{"one", {{0.0, 0.5, 0.0}}}}}),
-                    Contains("one") && Contains("above 0"));
+  CHECK_THROWS_WITH(
+      write_line_chart(folder / "a.svg", {"t", "x", "y", 0.0, 1.0, {{"one", {{0.0, 0.5, 0.0}}}}}),
+      Contains("one") && Contains("above 0"));
 }

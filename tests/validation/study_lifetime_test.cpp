@@ -90,9 +90,10 @@ TEST_CASE("the lifetime study has every point, and goes on where it stopped", "[
 
 TEST_CASE("mistakes of a lifetime study are named", "[error]") {
   data::Config config = data::Config::from_text(
-      "[tile]\ng_max_siemens = 30e-6\n[study]\ntimes_s = []\ncompensations = [\"some\"]\ndraws = 0\n[hardware_aware]\nepoch = 3\n",
+      "[tile]\ng_max_siemens = 30e-6\n[study]\ntimes_s = []\ncompensations = [\"some\"]\ndraws = "
+      "0\n[hardware_aware]\nepoch = 3\n",
       "study.toml");
   testing::require_error(testing::error_of([&] { read_lifetime_study(config); }), ErrorKind::usage,
-                         {"study.toml", "tile.g_max_siemens", "pcm-2019", "study.times_s", "\"some\"", "per-column", "study.draws",
-                          "hardware_aware.epochs"});
+                         {"study.toml", "tile.g_max_siemens", "pcm-2019", "study.times_s", "\"some\"",
+                          "per-column", "study.draws", "hardware_aware.epochs"});
 }

@@ -203,3 +203,21 @@ TEST_CASE("Mistakes in where, claims and published numbers are named with their 
   published("seed,accuracy\n1\n", ErrorKind::bad_data, {"p.csv:2", "1 cells for 2"});
   published("seed,accuracy\n", ErrorKind::bad_data, {"no row"});
 }
+
+TEST_CASE("A list as the value of an axis is found among published numbers, however it is spaced", "[regression]") {
+  const testing::ScratchFolder scratch;
+  testing::put_bytes(scratch / "p.csv", "network.layers,last_of_batch\n\"[36, 12, 3]\",0.5\n\"[36, 3]\",0.25\n");
+  const Sweep sweep = sweep_of("published = \"" + (scratch / "p.csv").string() + "\"\n" + R"(
+[[sweep.axis]]
+key = "network.layers"
+values = [[36,12,3], [36,  3]]
+)");
+  std::vector<SweepPoint> points(2);
+  for (SweepPoint& point : points) point.accuracy = point.last_of_batch = 1.0;
+  const Results results = sweep_results(sweep, points, "");
+  const Table& cells = table_named(results, "Every point, its seeds joined");
+  REQUIRE(cells.rows.size() == 2);
+  CHECK(text_of(cells.rows[0][0]) == "[36, 12, 3]");
+  CHECK(text_of(cells.rows[0].back()) == "50.00");
+  CHECK(text_of(cells.rows[1].back()) == "25.00");
+}

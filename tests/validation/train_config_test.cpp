@@ -101,10 +101,11 @@ learn_gain = false
   REQUIRE(run.training.kinds.size() == 5);
   const std::string settings = run.training.settings();
   for (const char* line :
-       {"layer[0].kind = tile", "layer[0].r_col_ohm = 20", "layer[0].model.block_rows = 10", "layer[0].learn_gain = 0",
-        "layer[0].wire_ramp_epochs = 2", "layer[1].kind = hardware-aware", "layer[1].noise = programming",
-        "layer[1].devices = pcm-hermes-2", "layer[1].on_abstract_tile = 0", "layer[2].on_abstract_tile = 1",
-        "layer[2].noise_scale = 1.5", "layer[2].abstract_tile.wire_ohm = 0.69999999999999996", "layer[3].kind = analog",
+       {"layer[0].kind = tile", "layer[0].r_col_ohm = 20", "layer[0].model.block_rows = 10",
+        "layer[0].learn_gain = 0", "layer[0].wire_ramp_epochs = 2", "layer[1].kind = hardware-aware",
+        "layer[1].noise = programming", "layer[1].devices = pcm-hermes-2", "layer[1].on_abstract_tile = 0",
+        "layer[2].on_abstract_tile = 1", "layer[2].noise_scale = 1.5",
+        "layer[2].abstract_tile.wire_ohm = 0.69999999999999996", "layer[3].kind = analog",
         "layer[4].kind = digital"})
     CHECK_THAT(settings, Catch::Contains(line));
   CHECK(run.kinds.hardware_aware.g_min_siemens == Approx(0.2e-6));
@@ -116,23 +117,27 @@ learn_gain = false
 TEST_CASE("A kind that does not go with the tile or its devices is named", "[error]") {
   require_error(error_of([] { read("[tile]\nweight_layout = \"single\"\n[network]\nkinds = [\"tile\"]\n"); }),
                 ErrorKind::usage, {"network.kinds", "\"tile\"", "weight_layout", "pair-columns"});
-  require_error(error_of([] {
-                  read("[network]\nkinds = [\"hardware_aware\"]\n[hardware_aware]\ndevice_model = \"pmc\"\n"
-                       "weight_noise = -1\n[tile_training]\nblock_row = 3\n");
-                }),
-                ErrorKind::usage,
-                {"hardware_aware.device_model", "pcm-2019", "weight_noise", "0 to 10", "did you mean", "block_rows"});
+  require_error(
+      error_of([] {
+        read(
+            "[network]\nkinds = [\"hardware_aware\"]\n[hardware_aware]\ndevice_model = \"pmc\"\n"
+            "weight_noise = -1\n[tile_training]\nblock_row = 3\n");
+      }),
+      ErrorKind::usage,
+      {"hardware_aware.device_model", "pcm-2019", "weight_noise", "0 to 10", "did you mean", "block_rows"});
 }
 
 TEST_CASE("A hybrid network keeps what its tiles have learned in its file", "[property]") {
   const ScratchFolder folder;
   write_images(folder, "train", 120);
   write_images(folder, "test", 60);
-  PipelineConfig run = read("[tile]\npreset = \"pcm-14nm\"\nrows = 18\ncols = 12\nr_col_ohm = 800.0\nsense = \"south\"\n"
-                            "[network]\nlayers = [36, 12, 3]\nkinds = [\"tile\", \"hardware_aware\"]\n"
-                            "[hardware_aware]\ncolumn_scales = true\n[model]\nform = \"ladder\"\n"
-                            "[evaluation]\ntimes_s = [0.0]\ndraws = 1\n");
-  run.data = {folder / "train-images", folder / "train-labels", folder / "test-images", folder / "test-labels"};
+  PipelineConfig run = read(
+      "[tile]\npreset = \"pcm-14nm\"\nrows = 18\ncols = 12\nr_col_ohm = 800.0\nsense = \"south\"\n"
+      "[network]\nlayers = [36, 12, 3]\nkinds = [\"tile\", \"hardware_aware\"]\n"
+      "[hardware_aware]\ncolumn_scales = true\n[model]\nform = \"ladder\"\n"
+      "[evaluation]\ntimes_s = [0.0]\ndraws = 1\n");
+  run.data = {folder / "train-images", folder / "train-labels", folder / "test-images",
+              folder / "test-labels"};
   run.training.epochs = 8;
   run.training.batch = 10;
   run.training.max_shift_pixels = 0;
