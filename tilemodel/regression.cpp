@@ -3,6 +3,7 @@
 #include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace crosstile::tilemodel {
 
@@ -79,6 +80,10 @@ Regression::Solution Regression::solve(const std::vector<Index>& features) const
   bread = qr.colsPermutation() * bread * qr.colsPermutation().transpose();
   const Vector errors = (bread * meat * bread).diagonal().cwiseMax(0.0).cwiseSqrt();
   for (std::size_t k = 0; k < features.size(); ++k) {
+    if (scale_[features[k]] == 0.0) {  // the data say nothing about it
+      out.standard_errors[features[k]] = std::numeric_limits<double>::infinity();
+      continue;
+    }
     out.coefficients[features[k]] = solution[static_cast<Index>(k)] / scale_[features[k]];
     out.standard_errors[features[k]] = errors[static_cast<Index>(k)] / scale_[features[k]];
   }

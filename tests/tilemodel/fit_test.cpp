@@ -5,6 +5,7 @@
 #include "circuit/circuit.hpp"
 #include "core/error.hpp"
 #include "reference_sets.hpp"
+#include "tilemodel/regression.hpp"
 #include "tilemodel/tilemodel.hpp"
 
 using namespace crosstile;
@@ -354,4 +355,16 @@ TEST_CASE("the chosen form is the cheapest one that meets the target", "[propert
   CHECK_FALSE(never.met);
   for (const auto& trial : never.trials) CHECK(tilemodel::judged_error(never.report) <= trial.error_lsb);
   CHECK_THROWS_WITH(tilemodel::fit_to_target(set, 0.0, {}), Catch::Contains("target error"));
+}
+
+TEST_CASE("a feature that the data do not hold has coefficient 0, no known error, and is dropped", "[regression]") {
+  tilemodel::ArrayData array{Matrix::Zero(6, 4), random_normal_matrix({61}, 6, 4), {}};
+  array.feature = {random_normal_matrix({62}, 6, 4), Matrix::Zero(6, 4)};
+  const auto solution = tilemodel::Regression({array}, {0, 1, 2, 3, 4, 5}).solve({0, 1});
+  CHECK(std::isfinite(solution.coefficients[0]));
+  CHECK(solution.coefficients[1] == 0.0);
+  CHECK(std::isinf(solution.standard_errors[1]));
+  std::vector<Index> left{0, 1};
+  REQUIRE(tilemodel::drop_weakest(solution.coefficients, solution.standard_errors, left));
+  CHECK(left == std::vector<Index>{0});
 }
