@@ -40,7 +40,8 @@ std::string proc_value(const char* file, const std::string& key) {
 }
 
 std::string gibibytes(const std::string& kib) {
-  return kib.empty() ? std::string("?") : fmt::format("{:.1f} GiB", std::atof(kib.c_str()) / (1024.0 * 1024.0));
+  return kib.empty() ? std::string("?")
+                     : fmt::format("{:.1f} GiB", std::atof(kib.c_str()) / (1024.0 * 1024.0));
 }
 
 Finding find_processor() {
@@ -50,7 +51,8 @@ Finding find_processor() {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) simd += ", AVX-512";
 #endif
   const std::string model = proc_value("/proc/cpuinfo", "model name");
-  return {"processor", fmt::format("{}; {} threads; {}", model.empty() ? "?" : model, default_threads(), simd), ""};
+  return {"processor",
+          fmt::format("{}; {} threads; {}", model.empty() ? "?" : model, default_threads(), simd), ""};
 }
 
 Finding find_instructions() {
@@ -60,14 +62,17 @@ Finding find_instructions() {
     kernels = "AVX-512 where it is faster, else the build's";
 #endif
   return {"instructions",
-          fmt::format("built for {}, Eigen with {}; kernels: {}", *kInstructionSet != '\0' ? kInstructionSet : "the compiler's default",
+          fmt::format("built for {}, Eigen with {}; kernels: {}",
+                      *kInstructionSet != '\0' ? kInstructionSet : "the compiler's default",
                       Eigen::SimdInstructionSetsInUse(), kernels),
           ""};
 }
 
 Finding find_libraries() {
-  return {"libraries", fmt::format("SUNDIALS {}, HDF5 {}, Eigen {}.{}.{}, CLI11 {}", CROSSTILE_SUNDIALS_VERSION, CROSSTILE_HDF5_VERSION,
-                                   EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION, CLI11_VERSION),
+  return {"libraries",
+          fmt::format("SUNDIALS {}, HDF5 {}, Eigen {}.{}.{}, CLI11 {}", CROSSTILE_SUNDIALS_VERSION,
+                      CROSSTILE_HDF5_VERSION, EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION,
+                      CLI11_VERSION),
           ""};
 }
 
@@ -75,7 +80,8 @@ Finding find_libraries() {
 Finding find_python() {
   constexpr const char* kScript =
       "import sys, matplotlib, h5py\n"
-      "sys.stderr.write('%s, matplotlib %s, h5py %s' % (sys.version.split()[0], matplotlib.__version__, h5py.__version__))\n";
+      "sys.stderr.write('%s, matplotlib %s, h5py %s' % (sys.version.split()[0], matplotlib.__version__, "
+      "h5py.__version__))\n";
   const std::string needed_for = "run, report, device-figures, pictures of study";
   std::string failures;
   for (const auto& candidate : validation::python_candidates()) {
@@ -87,8 +93,8 @@ Finding find_python() {
     failures += (failures.empty() ? "" : "; ") + candidate + ": " +
                 (why.empty() ? "cannot be started" : why.substr(line == std::string::npos ? 0 : line + 1));
   }
-  return {"python", failures + " (Debian packages python3-matplotlib, python3-h5py; or set CROSSTILE_PYTHON)", needed_for,
-          Finding::State::missing};
+  return {"python", failures + " (Debian packages python3-matplotlib, python3-h5py; or set CROSSTILE_PYTHON)",
+          needed_for, Finding::State::missing};
 }
 
 Finding examine_ngspice() {
@@ -96,7 +102,8 @@ Finding examine_ngspice() {
   try {
     return {"ngspice", circuit::find_ngspice().string(), needed_for};
   } catch (const Error&) {
-    return {"ngspice", "no program of that name in PATH (Debian package ngspice)", needed_for, Finding::State::missing_optional};
+    return {"ngspice", "no program of that name in PATH (Debian package ngspice)", needed_for,
+            Finding::State::missing_optional};
   }
 }
 
@@ -111,36 +118,45 @@ Finding scratch_folder() {
     return {"temporary folder", error.what(), needed_for, Finding::State::missing};
   }
   const auto space = std::filesystem::space(folder, status);
-  return {"temporary folder", fmt::format("{}, {:.1f} GiB free", folder.string(), static_cast<double>(space.available) / (1U << 30)),
-          needed_for};
+  return {
+      "temporary folder",
+      fmt::format("{}, {:.1f} GiB free", folder.string(), static_cast<double>(space.available) / (1U << 30)),
+      needed_for};
 }
 
 Finding find_mnist() {
   const std::string needed_for = "the examples, from this folder";
   const std::filesystem::path folder = "data/mnist";
-  if (std::filesystem::exists(folder / "train-images-idx3-ubyte.gz")) return {"data/mnist", "there", needed_for};
+  if (std::filesystem::exists(folder / "train-images-idx3-ubyte.gz"))
+    return {"data/mnist", "there", needed_for};
   return {"data/mnist", "not below the working folder", needed_for, Finding::State::missing_optional};
 }
 
 void doctor_command(Program& program) {
-  const std::string memory = fmt::format("{}, {} available", gibibytes(proc_value("/proc/meminfo", "MemTotal")),
-                                         gibibytes(proc_value("/proc/meminfo", "MemAvailable")));
-  const std::vector<Finding> findings{{"crosstile", fmt::format("{}, compiler {}", kVersion, __VERSION__), ""},
-                                      find_instructions(),
-                                      find_libraries(),
-                                      find_processor(),
-                                      {"memory", memory, ""},
-                                      scratch_folder(),
-                                      find_python(),
-                                      examine_ngspice(),
-                                      find_mnist()};
+  const std::string memory =
+      fmt::format("{}, {} available", gibibytes(proc_value("/proc/meminfo", "MemTotal")),
+                  gibibytes(proc_value("/proc/meminfo", "MemAvailable")));
+  const std::vector<Finding> findings{
+      {"crosstile", fmt::format("{}, compiler {}", kVersion, __VERSION__), ""},
+      find_instructions(),
+      find_libraries(),
+      find_processor(),
+      {"memory", memory, ""},
+      scratch_folder(),
+      find_python(),
+      examine_ngspice(),
+      find_mnist()};
   std::string missing;
   Json list = Json::array();
   for (const auto& one : findings) {
     program.say(fmt::format("{:<10} {:<17} {}{}", state_name(one.state), one.what, one.found,
                             one.needed_for.empty() ? "" : "  [" + one.needed_for + "]"));
-    list.push_back({{"what", one.what}, {"found", one.found}, {"needed_for", one.needed_for}, {"state", state_name(one.state)}});
-    if (one.state == Finding::State::missing) missing += (missing.empty() ? "" : "; ") + one.what + ", needed for " + one.needed_for;
+    list.push_back({{"what", one.what},
+                    {"found", one.found},
+                    {"needed_for", one.needed_for},
+                    {"state", state_name(one.state)}});
+    if (one.state == Finding::State::missing)
+      missing += (missing.empty() ? "" : "; ") + one.what + ", needed for " + one.needed_for;
   }
   program.result["command"] = "doctor";
   program.result["findings"] = list;
@@ -150,10 +166,11 @@ void doctor_command(Program& program) {
 }  // namespace
 
 void add_doctor_command(CLI::App& app, Program& program) {
-  CLI::App* command = add_command(app, "doctor",
-                                  "What the program runs on and was made of, and what is missing for which command.\n"
-                                  "The exit code is 1 when something is missing that a command cannot do without.",
-                                  "crosstile doctor");
+  CLI::App* command =
+      add_command(app, "doctor",
+                  "What the program runs on and was made of, and what is missing for which command.\n"
+                  "The exit code is 1 when something is missing that a command cannot do without.",
+                  "crosstile doctor");
   command->callback([&program] { program.action = [&program] { doctor_command(program); }; });
 }
 

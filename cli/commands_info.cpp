@@ -209,7 +209,8 @@ void file_facts(Facts& facts, const path& file) {
   const bool idx = begin.size() >= 3 && begin[0] == '\0' && begin[1] == '\0' && begin[2] == '\x08';
   if (gzip || idx) return idx_facts(facts, file);
   recorded_facts(facts, file);
-  if (file.filename() == "manifest.json") return folder_facts(facts, file.has_parent_path() ? file.parent_path() : path("."));
+  if (file.filename() == "manifest.json")
+    return folder_facts(facts, file.has_parent_path() ? file.parent_path() : path("."));
   if (extension == ".h5" || extension == ".hdf5")
     return table_facts(facts, file, "hdf5 table (no hash to check)");
   if (extension == ".toml") return toml_facts(facts, file);

@@ -23,7 +23,8 @@ std::string joined(const std::vector<std::string>& words, const std::string& bet
 void visit_commands(const CLI::App& app, Path path, const std::function<void(const Path&)>& visit) {
   path.push_back(&app);
   visit(path);
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) visit_commands(*command, path, visit);
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    visit_commands(*command, path, visit);
 }
 
 // "fit", "study mnist-irdrop"; empty for the program itself.
@@ -35,7 +36,8 @@ std::string command_line_of(const Path& path) {
 
 std::vector<std::string> subcommand_names(const CLI::App& app) {
   std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
   return names;
 }
 
@@ -49,12 +51,15 @@ std::vector<const CLI::Option*> flags_of(const Path& path) {
   add(*path.back());
   if (path.size() > 1)
     for (const CLI::Option* option : path.front()->get_options([](const CLI::Option*) { return true; }))
-      if (!option->get_lnames().empty() && option->get_lnames().front() != "help" && option->get_lnames().front() != "version")
+      if (!option->get_lnames().empty() && option->get_lnames().front() != "help" &&
+          option->get_lnames().front() != "version")
         flags.push_back(option);
   return flags;
 }
 
-bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
+bool takes_value(const CLI::Option& option) {
+  return option.get_items_expected_max() > 0;
+}
 
 // Of "TEXT:{a,b,c}": a, b, c; nothing where any value is allowed.
 std::vector<std::string> choices_of(const CLI::Option& option) {
@@ -86,7 +91,8 @@ std::string value_cases(const CLI::App& app) {
   visit_commands(app, {}, [&](const Path& path) {
     for (const CLI::Option* flag : flags_of(path))
       if (const auto choices = choices_of(*flag); !choices.empty())
-        cases += fmt::format("    \"{} --{}\") values=\"{}\" ;;\n", command_line_of(path), flag->get_lnames().front(), joined(choices, " "));
+        cases += fmt::format("    \"{} --{}\") values=\"{}\" ;;\n", command_line_of(path),
+                             flag->get_lnames().front(), joined(choices, " "));
   });
   return cases;
 }
@@ -99,11 +105,14 @@ std::string known_commands(const CLI::App& app) {
   return joined(commands, "|");
 }
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
 
 std::string single_quoted(const std::string& text) {
   std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("\\'") : c == '\\' ? std::string("\\\\") : std::string(1, c);
+  for (const char c : text)
+    out += c == '\'' ? std::string("\\'") : c == '\\' ? std::string("\\\\") : std::string(1, c);
   return out + "'";
 }
 
@@ -124,7 +133,8 @@ std::string roff(const std::string& text) {
 
 std::string value_name(const CLI::Option& option) {
   const auto choices = choices_of(option);
-  return choices.empty() ? first_line(option.get_type_name().substr(0, option.get_type_name().find(':'))) : joined(choices, "|");
+  return choices.empty() ? first_line(option.get_type_name().substr(0, option.get_type_name().find(':')))
+                         : joined(choices, "|");
 }
 
 std::string roff_flags(const CLI::App& command) {
@@ -140,7 +150,8 @@ std::string roff_flags(const CLI::App& command) {
   return page;
 }
 
-// Words of the command line that name the command so far; bash and zsh differ only in how words are counted and offered.
+// Words of the command line that name the command so far; bash and zsh differ only in how words are counted
+// and offered.
 constexpr const char* kBash = R"(# bash completion of crosstile: source <(crosstile completion bash)
 _crosstile() {{
   local command="" words="" values="" word k
@@ -193,7 +204,8 @@ if [[ "$funcstack[1]" == "_crosstile" ]]; then _crosstile "$@"; else compdef _cr
 )";
 
 std::string replaced_all(std::string text, const std::string& from, const std::string& to) {
-  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) text.replace(at, from.size(), to);
+  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
   return text;
 }
 
@@ -204,7 +216,8 @@ std::string bash_completion(const CLI::App& app) {
 }
 
 std::string zsh_completion(const CLI::App& app) {
-  return fmt::format(kZsh, known_commands(app), value_cases(app), replaced_all(word_cases(app), ") words=", ") words_here="));
+  return fmt::format(kZsh, known_commands(app), value_cases(app),
+                     replaced_all(word_cases(app), ") words=", ") words_here="));
 }
 
 std::string fish_completion(const CLI::App& app) {
@@ -214,15 +227,17 @@ std::string fish_completion(const CLI::App& app) {
     if (path.size() > 1) {
       condition.clear();
       for (std::size_t k = 1; k < path.size(); ++k)
-        condition += (k > 1 ? "; and " : "") + std::string("__fish_seen_subcommand_from ") + path[k]->get_name();
+        condition +=
+            (k > 1 ? "; and " : "") + std::string("__fish_seen_subcommand_from ") + path[k]->get_name();
     }
     for (const CLI::App* command : path.back()->get_subcommands([](const CLI::App*) { return true; }))
       text += fmt::format("complete -c crosstile -f -n '{}' -a {} -d {}\n", condition, command->get_name(),
                           single_quoted(first_line(command->get_description())));
     for (const CLI::Option* flag : flags_of(path)) {
       const auto choices = choices_of(*flag);
-      text += fmt::format("complete -c crosstile -n '{}' -l {}{}{} -d {}\n", condition, flag->get_lnames().front(),
-                          takes_value(*flag) ? " -r" : "", choices.empty() ? "" : " -f -a '" + joined(choices, " ") + "'",
+      text += fmt::format("complete -c crosstile -n '{}' -l {}{}{} -d {}\n", condition,
+                          flag->get_lnames().front(), takes_value(*flag) ? " -r" : "",
+                          choices.empty() ? "" : " -f -a '" + joined(choices, " ") + "'",
                           single_quoted(first_line(flag->get_description())));
     }
   });
@@ -233,13 +248,16 @@ std::string manual_page(const CLI::App& app) {
   std::string page = fmt::format(".TH CROSSTILE 1 \"\" \"crosstile {}\" \"User Commands\"\n", kVersion);
   page += ".SH NAME\ncrosstile \\- circuit\\-level modeling of analog in\\-memory computing\n";
   page += ".SH SYNOPSIS\n\\fBcrosstile\\fR \\fICOMMAND\\fR [\\fIflags\\fR]\n";
-  page += ".SH DESCRIPTION\n" + roff(app.get_description()) + "\n.SH FLAGS OF EVERY COMMAND\n" + roff_flags(app) + ".SH COMMANDS\n";
+  page += ".SH DESCRIPTION\n" + roff(app.get_description()) + "\n.SH FLAGS OF EVERY COMMAND\n" +
+          roff_flags(app) + ".SH COMMANDS\n";
   visit_commands(app, {}, [&](const Path& path) {
     if (path.size() < 2) return;
-    page += ".SS crosstile " + roff(command_line_of(path)) + "\n" + roff(path.back()->get_description()) + "\n" + roff_flags(*path.back());
+    page += ".SS crosstile " + roff(command_line_of(path)) + "\n" + roff(path.back()->get_description()) +
+            "\n" + roff_flags(*path.back());
     const std::string footer = path.back()->get_footer();
     if (const auto example = footer.find("  crosstile"); example != std::string::npos)
-      page += ".PP\nExample:\n.PP\n.nf\n" + roff(footer.substr(example, footer.find('\n', example) - example)) + "\n.fi\n";
+      page += ".PP\nExample:\n.PP\n.nf\n" +
+              roff(footer.substr(example, footer.find('\n', example) - example)) + "\n.fi\n";
   });
   page += ".SH EXIT CODES\n.nf\n" + roff(app.get_footer()) + "\n.fi\n";
   return page;
@@ -247,9 +265,10 @@ std::string manual_page(const CLI::App& app) {
 
 void add_completion_command(CLI::App& app, Program& program) {
   auto shell = std::make_shared<std::string>();
-  CLI::App* command = add_command(app, "completion",
-                                  "Prints the completion script of a shell, or the manual page: made from the flags of this program.",
-                                  "source <(crosstile completion bash)");
+  CLI::App* command = add_command(
+      app, "completion",
+      "Prints the completion script of a shell, or the manual page: made from the flags of this program.",
+      "source <(crosstile completion bash)");
   command->add_option("SHELL", *shell, "bash, zsh, fish, or man for the manual page")
       ->required()
       ->check(CLI::IsMember({"bash", "zsh", "fish", "man"}));

@@ -68,24 +68,31 @@ Estimate estimate_reference(const validation::PipelineConfig& config, const Prog
     });
     ++tried;
   }
-  const Index shards = (set.vectors() + config.reference.vectors_per_shard - 1) / config.reference.vectors_per_shard;
+  const Index shards =
+      (set.vectors() + config.reference.vectors_per_shard - 1) / config.reference.vectors_per_shard;
   const int threads = thread_count(config.reference.threads, shards);
   const double of_a_vector = seconds / static_cast<double>(tried);
-  const double rounds = std::ceil(static_cast<double>(shards) / threads) * static_cast<double>(config.reference.vectors_per_shard);
+  const double rounds = std::ceil(static_cast<double>(shards) / threads) *
+                        static_cast<double>(config.reference.vectors_per_shard);
   const double serial = std::min(rounds, static_cast<double>(set.vectors()));
-  return {"reference data", fmt::format("{} of {} vectors, {:.3g} s each; {} threads", tried, set.vectors(), of_a_vector, threads),
-          of_a_vector * serial, peak_memory() + (threads - 1) * (peak_memory() - before) + result_bytes(set)};
+  return {
+      "reference data",
+      fmt::format("{} of {} vectors, {:.3g} s each; {} threads", tried, set.vectors(), of_a_vector, threads),
+      of_a_vector * serial, peak_memory() + (threads - 1) * (peak_memory() - before) + result_bytes(set)};
 }
 
 data::LabelledImages first_images(const data::LabelledImages& all, Index count) {
-  data::LabelledImages some = all;
+  data::LabelledImages some;
+  some.height = all.height;
+  some.width = all.width;
   some.inputs = all.inputs.topRows(count);
-  some.labels.resize(static_cast<std::size_t>(count));
+  some.labels.assign(all.labels.begin(), all.labels.begin() + count);
   return some;
 }
 
 // One training: an epoch on more and more of the images until it takes long enough to be multiplied up.
-Estimate estimate_training(const validation::PipelineConfig& config, Index noise_draws, const Progress& progress) {
+Estimate estimate_training(const validation::PipelineConfig& config, Index noise_draws,
+                           const Progress& progress) {
   const Index classes = config.network.layers.back();
   const auto train = validation::read_images(config.data.train_images, config.data.train_labels, classes);
   const auto test = validation::read_images(config.data.test_images, config.data.test_labels, classes);
@@ -95,20 +102,27 @@ Estimate estimate_training(const validation::PipelineConfig& config, Index noise
   Index count = std::min(all, 4 * config.training.batch);
   for (;; count = std::min(all, 4 * count)) {
     report_progress(progress, static_cast<double>(count) / static_cast<double>(all), "trying an epoch");
-    const auto images = first_images(train, count), tested = first_images(test, std::min(count, test.inputs.rows()));
+    const auto images = first_images(train, count),
+               tested = first_images(test, std::min(count, test.inputs.rows()));
     validation::TrainingResult result;
-    const double total = seconds_of([&] { result = validation::run_training(one, images, tested, {{}, noise_draws, progress}); });
+    const double total = seconds_of([&] {
+      result = validation::run_training(one, images, tested, {{}, noise_draws, progress});
+    });
     if (total < kLongEnough && count < all) continue;
     const double scale = static_cast<double>(all) / static_cast<double>(count);
     const double epoch = scale * result.seconds_per_epoch;
-    const double testing = std::max(0.0, total - result.seconds_per_epoch) * static_cast<double>(test.inputs.rows()) /
+    const double testing = std::max(0.0, total - result.seconds_per_epoch) *
+                           static_cast<double>(test.inputs.rows()) /
                            static_cast<double>(tested.inputs.rows());
-    return {"training", fmt::format("an epoch of {} of {} images; {} epochs of {:.3g} s", count, all, config.training.epochs, epoch),
+    return {"training",
+            fmt::format("an epoch of {} of {} images; {} epochs of {:.3g} s", count, all,
+                        config.training.epochs, epoch),
             static_cast<double>(config.training.epochs) * epoch + testing, peak_memory()};
   }
 }
 
-Estimate estimate_sweep(const std::string& file, Index shards, int threads, Index noise_draws, const Progress& progress) {
+Estimate estimate_sweep(const std::string& file, Index shards, int threads, Index noise_draws,
+                        const Progress& progress) {
   const auto sweep = validation::read_sweep(file);
   const auto points = static_cast<Index>(sweep.points.size());
   const Index tried = std::min(points, kMostPieces);
@@ -122,8 +136,11 @@ Estimate estimate_sweep(const std::string& file, Index shards, int threads, Inde
   const Index mine = (points + shards - 1) / shards;
   const int at_once = thread_count(threads, mine);
   const double of_a_point = seconds / static_cast<double>(tried);
-  return {"sweep", fmt::format("{} of {} points, {:.3g} s each; {} points here, {} at a time", tried, points, of_a_point, mine, at_once),
-          of_a_point * std::ceil(static_cast<double>(mine) / at_once), peak_memory() + (at_once - 1) * (peak_memory() - before)};
+  return {"sweep",
+          fmt::format("{} of {} points, {:.3g} s each; {} points here, {} at a time", tried, points,
+                      of_a_point, mine, at_once),
+          of_a_point * std::ceil(static_cast<double>(mine) / at_once),
+          peak_memory() + (at_once - 1) * (peak_memory() - before)};
 }
 
 std::string in_words(double seconds) {
@@ -138,11 +155,14 @@ void say_estimates(const std::vector<Estimate>& stages, const std::string& rest,
   for (const auto& one : stages) {
     seconds += one.seconds;
     peak = std::max(peak, one.peak_bytes);
-    program.say(fmt::format("{:<15} about {:<8} (measured: {})", one.stage, in_words(one.seconds), one.measured));
+    program.say(
+        fmt::format("{:<15} about {:<8} (measured: {})", one.stage, in_words(one.seconds), one.measured));
     list.push_back({{"stage", one.stage}, {"measured", one.measured}, {"seconds", one.seconds}});
   }
-  program.say(fmt::format("together about {}, memory about {:.2g} GiB; finished work that is found is not counted out. Nothing was written.",
-                          in_words(seconds), peak / (1U << 30)));
+  program.say(
+      fmt::format("together about {}, memory about {:.2g} GiB; finished work that is found is not counted "
+                  "out. Nothing was written.",
+                  in_words(seconds), peak / (1U << 30)));
   if (!rest.empty()) program.say(rest);
   program.result["dry_run"] = true;
   program.result["seconds"] = seconds;
@@ -165,19 +185,23 @@ void dry_run_command(const CLI::App& command, Program& program) {
   if (name == "sweep") {
     const auto shard = flag_or<std::string>(command, "--shard", "1/1");
     const auto slash = shard.find('/');
-    const Index shards = slash == std::string::npos ? 1 : std::max<Index>(1, std::atol(shard.c_str() + slash + 1));
+    const Index shards =
+        slash == std::string::npos ? 1 : std::max<Index>(1, std::atol(shard.c_str() + slash + 1));
     return say_estimates({estimate_sweep(file, shards, threads, draws, program.progress())}, "", program);
   }
   data::Config toml = data::Config::from_file(file);
   auto config = validation::read_pipeline(toml);
   config.training.threads = threads;
   config.reference.threads = threads;
-  if (name == "train") return say_estimates({estimate_training(config, draws, program.progress())}, "", program);
+  if (name == "train")
+    return say_estimates({estimate_training(config, draws, program.progress())}, "", program);
   if (name == "generate") return say_estimates({estimate_reference(config, program.progress())}, "", program);
   std::vector<Estimate> stages{estimate_training(config, 1, program.progress())};
   std::string rest = "Fit, read noise, accuracy on tiles, comparison and report come on top.";
   if (config.layer.needs_network() && config.layer.network_file.empty())
-    rest = "Reference data of the run's own network, fit, read noise, accuracy on tiles, comparison and report come on top.";
+    rest =
+        "Reference data of the run's own network, fit, read noise, accuracy on tiles, comparison and report "
+        "come on top.";
   else
     stages.push_back(estimate_reference(config, program.progress()));
   say_estimates(stages, rest, program);
@@ -190,12 +214,14 @@ std::function<void()> add_dry_runs(CLI::App& app, Program& program) {
   for (const char* name : {"run", "generate", "train", "sweep"}) {
     CLI::App* command = app.get_subcommand(name);
     CLI::Option* flag = command->add_flag("--dry-run");
-    flag->description("say what it would take in time and memory, from a small piece of the work; write nothing");
+    flag->description(
+        "say what it would take in time and memory, from a small piece of the work; write nothing");
     flags.emplace_back(command, flag);
   }
   return [flags, &program] {
     for (const auto& [command, flag] : flags)
-      if (flag->count() > 0) program.action = [command = command, &program] { dry_run_command(*command, program); };
+      if (flag->count() > 0)
+        program.action = [command = command, &program] { dry_run_command(*command, program); };
   };
 }
 

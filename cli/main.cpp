@@ -39,7 +39,8 @@ void require_processor() {
 // The parser's ranges let nan through: no comparison with it fails.
 std::string not_finite(const std::string& text) {
   try {
-    return std::isfinite(std::stod(text)) ? std::string() : text + " is not allowed; a finite number is expected";
+    return std::isfinite(std::stod(text)) ? std::string()
+                                          : text + " is not allowed; a finite number is expected";
   } catch (const std::exception&) {
     return {};  // not a number: the parser says so
   }

@@ -1,6 +1,7 @@
 #define TOML_EXCEPTIONS 1
 #define TOML_ENABLE_FORMATTERS 0
-// toml++ 3.3 asserts, in builds without NDEBUG, what a file like "[[[" does not keep; it finds the mistake by itself a line later.
+// toml++ 3.3 asserts, in builds without NDEBUG, what a file like "[[[" does not keep; it finds the mistake by
+// itself a line later.
 #define TOML_ASSERT(expr) static_assert(true)
 #include "data/config.hpp"
 

@@ -10,7 +10,7 @@ namespace crosstile::data {
 namespace {
 
 constexpr const char* kManifestName = "manifest.json";
-constexpr int kManifestVersion = 2;   // 2: with a hash of the whole
+constexpr int kManifestVersion = 2;  // 2: with a hash of the whole
 constexpr int kOldestManifestVersion = 1;
 constexpr std::uint64_t kMaxManifestBytes = std::uint64_t{1} << 28;
 
@@ -34,10 +34,12 @@ Manifest parse_manifest(const std::filesystem::path& path) {
     const int version = json.at("manifest_version").get<int>();
     if (version < kOldestManifestVersion || version > kManifestVersion)
       throw Error(ErrorKind::bad_data, path.string() + ": manifest version " + std::to_string(version) +
-                                           "; this program reads versions " + std::to_string(kOldestManifestVersion) +
-                                           " to " + std::to_string(kManifestVersion));
+                                           "; this program reads versions " +
+                                           std::to_string(kOldestManifestVersion) + " to " +
+                                           std::to_string(kManifestVersion));
     if (version > 1 && json.at("hash").get<std::string>() != manifest_hash(json))
-      throw Error(ErrorKind::bad_data, path.string() + ": damaged manifest (its content does not match its hash)");
+      throw Error(ErrorKind::bad_data,
+                  path.string() + ": damaged manifest (its content does not match its hash)");
     Manifest manifest;
     json.at("command").get_to(manifest.command);
     json.at("config_toml").get_to(manifest.config_toml);
@@ -114,14 +116,14 @@ void RunFolder::finish() {
 
 void RunFolder::save() const {
   nlohmann::json json = {{"manifest_version", kManifestVersion},
-                               {"fingerprint", fingerprint(manifest_)},
-                               {"command", manifest_.command},
-                               {"config_toml", manifest_.config_toml},
-                               {"seed", manifest_.seed},
-                               {"version", manifest_.version},
-                               {"instruction_set", manifest_.instruction_set},
-                               {"files", manifest_.files},
-                               {"complete", manifest_.complete}};
+                         {"fingerprint", fingerprint(manifest_)},
+                         {"command", manifest_.command},
+                         {"config_toml", manifest_.config_toml},
+                         {"seed", manifest_.seed},
+                         {"version", manifest_.version},
+                         {"instruction_set", manifest_.instruction_set},
+                         {"files", manifest_.files},
+                         {"complete", manifest_.complete}};
   std::string text;
   try {
     json["hash"] = manifest_hash(json);

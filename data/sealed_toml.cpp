@@ -21,9 +21,10 @@ void check_toml_seal(const std::string& text, const std::filesystem::path& path)
   const auto line = text.find('\n');
   const std::string rest = line == std::string::npos ? std::string() : text.substr(line + 1);
   if (seal_toml(rest) != text)
-    throw Error(ErrorKind::bad_data, path.string() +
-                                         ": damaged or changed: the hash in line 1 is not that of the lines below it; "
-                                         "remove line 1 if you changed them");
+    throw Error(ErrorKind::bad_data,
+                path.string() +
+                    ": damaged or changed: the hash in line 1 is not that of the lines below it; "
+                    "remove line 1 if you changed them");
 }
 
 }  // namespace crosstile::data

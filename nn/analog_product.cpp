@@ -39,6 +39,11 @@ AnalogProduct::AnalogProduct(const AnalogIo& io, const BulkKey& key) : io_(io), 
 
 void AnalogProduct::convert_input(const float* x, float scale, float* to, Index count) const {
   const float factor = 1.0F / scale;
+  if (!std::isfinite(factor)) {  // scale below 2.9e-39
+    for (Index k = 0; k < count; ++k) to[k] = x[k] / scale;
+    convert(to, count, static_cast<float>(io_.dac_bound), level_step(io_.dac_bits, io_.dac_bound));
+    return;
+  }
   for (Index k = 0; k < count; ++k) to[k] = x[k] * factor;
   convert(to, count, static_cast<float>(io_.dac_bound), level_step(io_.dac_bits, io_.dac_bound));
 }

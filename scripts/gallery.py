@@ -57,10 +57,14 @@ def changed(text, changes):
     return text
 
 
-def call(words):
+def call(words, folder=None):
+    """folder: of quick results, that may be thrown away when another version of the program made them."""
     print("  " + " ".join(words[1:]), flush=True)
     done = subprocess.run([words[0], *words[1:], "--quiet"], cwd=SOURCE, capture_output=True, text=True)
-    if done.returncode != 0:
+    if done.returncode == 2 and folder and "another" in done.stderr:
+        shutil.rmtree(os.path.join(SOURCE, folder))
+        call(words)
+    elif done.returncode != 0:
         sys.exit("gallery: %s\n%s" % (" ".join(words), done.stderr))
 
 
@@ -91,7 +95,7 @@ def make_folder(program, entry):
                 forget_other(os.path.join(SOURCE, file), text, os.path.join(SOURCE, folder))
                 with open(os.path.join(SOURCE, file), "w", encoding="utf-8") as out:
                     out.write(text)
-        call([program, *entry.command, *([file] if file else []), "--out", folder])
+        call([program, *entry.command, *([file] if file else []), "--out", folder], folder)
     if entry.example:
         call([program, "report", folder])
     return folder, "crosstile %s" % " ".join([*entry.command, *(["examples/%s.toml" % entry.example] if entry.example else []), "--out", full]), changes

@@ -12,7 +12,8 @@ namespace crosstile::validation {
 
 namespace {
 
-// Processor time of this thread: on a machine that does other things too, a ratio of two of them still says something.
+// Processor time of this thread: a ratio of two of them still says something
+// on a machine that does other things too.
 double compare_seconds() {
   timespec now{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);

@@ -75,6 +75,10 @@ void write_design_h5(const fs::path& path, const Design& design, const std::vect
   out.write(path);
 }
 
+std::string last_key(const std::string& key) {
+  return key.substr(key.rfind('.') + 1);
+}
+
 std::optional<double> positive_number(const std::string& text) {
   try {
     std::size_t used = 0;
@@ -134,7 +138,8 @@ bool write_chart(const fs::path& path, const Design& design, const std::vector<D
     if (!x || !results[p].differential_relative) continue;
     std::string label;
     for (std::size_t a = 0; a < values.size(); ++a)
-      if (tells_more(design, a, axis)) label += (label.empty() ? "" : ", ") + plain_value(values[a]);
+      if (tells_more(design, a, axis))
+        label += (label.empty() ? "" : ", ") + last_key(design.keys[a]) + " " + plain_value(values[a]);
     if (!place.contains(label)) {
       if (chart.curves.size() == kMostCurves) continue;
       place[label] = chart.curves.size();

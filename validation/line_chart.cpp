@@ -13,7 +13,8 @@ namespace crosstile::validation {
 
 namespace {
 
-constexpr double kLeft = 64.0, kTop = 44.0, kWidth = 560.0, kHeight = 330.0, kLegend = 240.0;
+constexpr double kLeft = 64.0, kTop = 44.0, kWidth = 560.0, kHeight = 330.0;
+constexpr double kLetter = 6.9;  // width, in the mean
 constexpr double kLabelStep = 17.0;
 constexpr std::size_t kColours = 6;
 constexpr std::array<const char*, kColours> kOnLight{"#0072b2", "#c44e00", "#008055",
@@ -146,6 +147,12 @@ std::string curve_svg(const Axes& axes, const ChartCurve& curve, std::size_t col
   return fmt::format("<polyline points='{}' fill='none' {}/>\n", line, look) + marks;
 }
 
+double legend_width(const LineChart& chart) {
+  std::size_t longest = 12;
+  for (const ChartCurve& curve : chart.curves) longest = std::max(longest, curve.label.size());
+  return 30.0 + kLetter * static_cast<double>(longest);
+}
+
 // Names stand where their curves end, moved apart.
 std::string curve_labels(const Axes& axes, const LineChart& chart, const std::vector<std::size_t>& colours) {
   struct Label {
@@ -193,7 +200,7 @@ void write_line_chart(const std::filesystem::path& path, const LineChart& chart)
   std::string svg = fmt::format(
       "<svg xmlns='http://www.w3.org/2000/svg' width='{0}' height='{1}' viewBox='0 0 {0} {1}' "
       "font-family='sans-serif' font-size='12.5'>\n{2}<rect class='paper' width='100%' height='100%'/>\n",
-      kLeft + kWidth + kLegend, kTop + kHeight + 58.0, style());
+      kLeft + kWidth + legend_width(chart), kTop + kHeight + 58.0, style());
   svg += grid(axes, chart);
   std::vector<std::size_t> colours;
   std::size_t next = 0;

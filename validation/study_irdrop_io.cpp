@@ -194,7 +194,7 @@ LineChart chart_of(const IrDropStudy& study, const IrDropOutcome& outcome, const
   const StudyMean digital = study_mean(outcome.digital_accuracy);
   ChartCurve line{"digital", {}, true};
   for (const double ohm : study.r_col_ohm) line.points.push_back({ohm, 100.0 * digital.mean, 0.0});
-  chart.curves.push_back(line);
+  if (digital.count > 0) chart.curves.push_back(line);
   for (const std::string& name : curves.names()) {
     if (name == "direct, fitted gains") continue;  // close to the Gaussian one; in the table
     ChartCurve curve{name, {}};
@@ -210,8 +210,9 @@ LineChart chart_of(const IrDropStudy& study, const IrDropOutcome& outcome, const
 
 void put_headlines(const IrDropOutcome& outcome, const Curves& curves, Results& results) {
   const StudyMean digital = study_mean(outcome.digital_accuracy);
-  results.put(Headline{"digital", fmt::format("{:.2f} %", 100.0 * digital.mean),
-                       fmt::format("{} seeds", digital.count)});
+  if (digital.count > 0)
+    results.put(Headline{"digital", fmt::format("{:.2f} %", 100.0 * digital.mean),
+                         fmt::format("{} seeds", digital.count)});
   const auto names = curves.names();
   if (std::find(names.begin(), names.end(), "through tiles") != names.end())
     results.put(Headline{"training through tiles falls below A* 0.99 at",
@@ -280,8 +281,10 @@ Results write_irdrop_study(const IrDropStudy& study, const IrDropOutcome& outcom
   Results results;
   results.title = study.title;
   put_headlines(outcome, curves, results);
-  results.put(accuracy_table(study, curves));
-  if (!outcome.points.empty()) results.put(fall_table(curves));
+  if (!outcome.points.empty()) {
+    results.put(accuracy_table(study, curves));
+    results.put(fall_table(curves));
+  }
   if (!outcome.confirmations.empty()) results.put(confirmation_table(outcome));
   write_results(folder / "results.json", results);
   write_text_atomically(folder / "irdrop.csv", csv_of(outcome));

@@ -219,7 +219,7 @@ LineChart lifetime_chart(const LifetimeStudy& study, const LifetimeOutcome& outc
     line.points.push_back({time, digital, 0.0});
     chart.x_ticks.emplace_back(time, time_text(time));
   }
-  chart.curves.push_back(line);
+  if (!outcome.digital_accuracy.empty()) chart.curves.push_back(line);
   for (const char* weights : kWeightNames)
     for (const nn::DriftCompensation how : study.compensations) {
       const std::string name(data::to_name(how));
@@ -236,8 +236,9 @@ LineChart lifetime_chart(const LifetimeStudy& study, const LifetimeOutcome& outc
 
 void put_lifetime_headlines(const LifetimeStudy& study, const LifetimeOutcome& outcome, Results& results) {
   const StudyMean digital = study_mean(outcome.digital_accuracy);
-  results.put(Headline{"digital", fmt::format("{:.2f} %", 100.0 * digital.mean),
-                       fmt::format("{} seeds", digital.count)});
+  if (digital.count > 0)
+    results.put(Headline{"digital", fmt::format("{:.2f} %", 100.0 * digital.mean),
+                         fmt::format("{} seeds", digital.count)});
   for (const char* weights : kWeightNames)
     for (const nn::DriftCompensation how : study.compensations) {
       const auto curve = lifetime_curve(study, outcome, weights, std::string(data::to_name(how)));
@@ -260,8 +261,10 @@ Results write_lifetime_study(const LifetimeStudy& study, const LifetimeOutcome& 
   Results results;
   results.title = study.title;
   put_lifetime_headlines(study, outcome, results);
-  results.put(lifetime_table(study, outcome));
-  results.put(lifetime_fall_table(study, outcome));
+  if (!outcome.points.empty()) {
+    results.put(lifetime_table(study, outcome));
+    results.put(lifetime_fall_table(study, outcome));
+  }
   if (!outcome.parts.empty()) results.put(parts_table(study, outcome));
   if (outcome.inference_joule > 0.0) results.put(energy_table(outcome));
   write_results(folder / "results.json", results);

@@ -131,12 +131,18 @@ std::string point_to_json(const Sweep& sweep, Index index, const SweepPoint& poi
   for (const auto& [name, field] : kScores)
     if (point.*field) json[name] = *(point.*field);
   json["seconds"] = point.seconds;
+  json["hash"] = hash_bytes(json.dump(-1, ' ', false, Json::error_handler_t::replace));
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 SweepPoint read_point(const fs::path& path) {
   try {
-    const auto json = Json::parse(read_text(path));
+    auto json = Json::parse(read_text(path));
+    const auto hash = json.at("hash").get<std::string>();
+    json.erase("hash");
+    if (hash != hash_bytes(json.dump(-1, ' ', false, Json::error_handler_t::replace)))
+      throw Error(ErrorKind::bad_data,
+                  path.string() + " is damaged (its content does not match its hash); delete it to compute this point again");
     SweepPoint point;
     const auto status = json.at("status").get<std::string>();
     if (status != "ok" && status != "diverged" && status != "failed")

@@ -40,7 +40,8 @@ std::optional<double> published_share(const std::string& text, const std::string
     used = 0;
   }
   if (used != text.size() || !(value >= 0.0 && value <= 1.0))
-    throw Error(ErrorKind::bad_data, place + ": \"" + text + "\" is not allowed; allowed: 0 to 1, or nothing");
+    throw Error(ErrorKind::bad_data,
+                place + ": \"" + text + "\" is not allowed; allowed: 0 to 1, or nothing");
   return value;
 }
 
@@ -65,15 +66,17 @@ PublishedSweep read_published_sweep(const std::filesystem::path& file, const std
         if (heads[c] == "accuracy" || heads[c] == "last_of_batch") continue;
         const auto found = std::find(keys.begin(), keys.end(), heads[c]);
         if (found == keys.end())
-          throw Error(ErrorKind::usage, place + ": column \"" + heads[c] +
-                                            "\" is no axis of the sweep; allowed: keys of axes, accuracy, last_of_batch");
+          throw Error(ErrorKind::usage,
+                      place + ": column \"" + heads[c] +
+                          "\" is no axis of the sweep; allowed: keys of axes, accuracy, last_of_batch");
         out.axes.push_back(static_cast<std::size_t>(found - keys.begin()));
         columns.push_back(c);
       }
       continue;
     }
     if (cells.size() != heads.size())
-      throw Error(ErrorKind::bad_data, fmt::format("{}: {} cells for {} headings", place, cells.size(), heads.size()));
+      throw Error(ErrorKind::bad_data,
+                  fmt::format("{}: {} cells for {} headings", place, cells.size(), heads.size()));
     out.values.emplace_back();
     for (const std::size_t c : columns) out.values.back().push_back(cells[c]);
     for (std::size_t c = 0; c < heads.size(); ++c) {
@@ -82,7 +85,8 @@ PublishedSweep read_published_sweep(const std::filesystem::path& file, const std
     }
   }
   if (out.axes.empty() || (out.accuracy.empty() && out.last_of_batch.empty()))
-    throw Error(ErrorKind::bad_data, out.file + ": no row with a value of an axis and an accuracy or last_of_batch");
+    throw Error(ErrorKind::bad_data,
+                out.file + ": no row with a value of an axis and an accuracy or last_of_batch");
   return out;
 }
 

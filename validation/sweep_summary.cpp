@@ -142,7 +142,8 @@ Table cell_table(const Sweep& sweep, const SweepCells& all) {
   for (std::size_t a = 0; a < sweep.keys.size(); ++a)
     if (sweep.keys[a] != "seed") axes.push_back(a);
   for (const std::size_t a : axes) table.columns.push_back(sweep.keys[a]);
-  for (const char* name : {"runs", "accuracy (%)", "standard error (%)", "last of batch (%)"}) table.columns.emplace_back(name);
+  for (const char* name : {"runs", "accuracy (%)", "standard error (%)", "last of batch (%)"})
+    table.columns.emplace_back(name);
   const bool accuracy = sweep.published && !sweep.published->accuracy.empty(),
              last = sweep.published && !sweep.published->last_of_batch.empty();
   if (accuracy) table.columns.emplace_back("published (%)");
@@ -156,16 +157,19 @@ Table cell_table(const Sweep& sweep, const SweepCells& all) {
     for (const std::size_t a : axes) row.emplace_back(shown_value(cell.values[a]));
     row.emplace_back(static_cast<double>(cell.runs.size()));
     row.emplace_back(score ? percent_or_dash(score) : to_name(cell.worst()));
-    row.emplace_back(spread.count > 1 ? fmt::format("{:.2f}", 100.0 * std::sqrt(spread.squares / static_cast<double>(
-                                                                  (spread.count - 1) * spread.count)))
-                                      : std::string("-"));
+    row.emplace_back(
+        spread.count > 1
+            ? fmt::format("{:.2f}", 100.0 * std::sqrt(spread.squares /
+                                                      static_cast<double>((spread.count - 1) * spread.count)))
+            : std::string("-"));
     row.emplace_back(score && !lasts.empty() ? percent_or_dash(spread_of(lasts).mean) : std::string("-"));
     const auto missing = std::string(cell.has_published ? "no result" : "-");
     if (accuracy) row.emplace_back(cell.published ? percent_or_dash(cell.published) : missing);
     if (last) row.emplace_back(cell.published_last ? percent_or_dash(cell.published_last) : missing);
     table.rows.push_back(std::move(row));
   }
-  table.caption = "Last of batch: scored on the last image of every test batch alone, as seen in print; not an accuracy.";
+  table.caption =
+      "Last of batch: scored on the last image of every test batch alone, as seen in print; not an accuracy.";
   if (all.cells.size() > kMostCells)
     table.caption += fmt::format(" The first {} of {}; all are in sweep.csv.", kMostCells, all.cells.size());
   if (sweep.published) table.caption += " Published numbers: " + sweep.published->file + ".";
@@ -178,7 +182,9 @@ Table axis_table(const Sweep& sweep, const SweepCells& all) {
   table.section = "sweep";
   const bool published = sweep.published && !sweep.published->accuracy.empty();
   table.columns = {"axis", "value", "mean (%)", "standard error (%)", "points", "without result"};
-  if (published) table.columns.insert(table.columns.end(), {"published mean (%)", "published points", "published without result"});
+  if (published)
+    table.columns.insert(table.columns.end(),
+                         {"published mean (%)", "published points", "published without result"});
   for (std::size_t a = 0; a < sweep.keys.size(); ++a) {
     if (is_label(sweep.keys[a]) || all.values_of(a).size() < 2) continue;
     for (const std::string& value : all.values_of(a)) {
@@ -199,8 +205,9 @@ Table axis_table(const Sweep& sweep, const SweepCells& all) {
       const auto n = static_cast<double>(ours.size());
       std::vector<Cell> row{sweep.keys[a], shown_value(value)};
       row.emplace_back(ours.empty() ? std::string("-") : percent_or_dash(spread_of(ours).mean));
-      row.emplace_back(ours.empty() || !all.run_sigma ? std::string("-")
-                                                      : percent_or_dash(*all.run_sigma * std::sqrt(variance) / n));
+      row.emplace_back(ours.empty() || !all.run_sigma
+                           ? std::string("-")
+                           : percent_or_dash(*all.run_sigma * std::sqrt(variance) / n));
       row.emplace_back(n);
       row.emplace_back(static_cast<double>(gone));
       if (published) {
@@ -213,16 +220,21 @@ Table axis_table(const Sweep& sweep, const SweepCells& all) {
   }
   table.caption = "Over all points with this value that have a result.";
   if (all.run_sigma)
-    table.caption += fmt::format(" Standard errors from the spread of one run between seeds, {:.2f} points (pooled).", 100.0 * *all.run_sigma);
+    table.caption +=
+        fmt::format(" Standard errors from the spread of one run between seeds, {:.2f} points (pooled).",
+                    100.0 * *all.run_sigma);
   return table;
 }
 
-// Means along one axis over the groups in which every value of it has a result; values without any are left out.
+// Means along one axis over the groups in which every value of it has a result; values without any are left
+// out.
 struct Effect {
   std::vector<std::string> values;
   std::vector<double> means, errors;  // errors: empty without repeated seeds
   double largest() const {
-    return means.empty() ? 0.0 : *std::max_element(means.begin(), means.end()) - *std::min_element(means.begin(), means.end());
+    return means.empty() ? 0.0
+                         : *std::max_element(means.begin(), means.end()) -
+                               *std::min_element(means.begin(), means.end());
   }
 };
 
@@ -231,8 +243,9 @@ using ScoreOf = std::optional<double> (*)(const SweepCell&);
 Effect effect_of(const SweepCells& all, const SweepClaim& claim, ScoreOf score, bool with_errors) {
   std::map<std::vector<std::string>, std::map<std::string, const SweepCell*>> groups;
   for (const SweepCell& cell : all.cells) {
-    const bool inside = std::all_of(claim.where.begin(), claim.where.end(),
-                                    [&](const auto& wanted) { return cell.values[wanted.first] == wanted.second; });
+    const bool inside = std::all_of(claim.where.begin(), claim.where.end(), [&](const auto& wanted) {
+      return cell.values[wanted.first] == wanted.second;
+    });
     if (!inside || !score(cell)) continue;
     auto key = cell.values;
     key[claim.axis].clear();
@@ -255,7 +268,8 @@ Effect effect_of(const SweepCells& all, const SweepClaim& claim, ScoreOf score, 
       variance += 1.0 / static_cast<double>(group.at(value)->runs.size());
     }
     out.means.push_back(sum / static_cast<double>(complete));
-    if (with_errors && all.run_sigma) out.errors.push_back(*all.run_sigma * std::sqrt(variance) / static_cast<double>(complete));
+    if (with_errors && all.run_sigma)
+      out.errors.push_back(*all.run_sigma * std::sqrt(variance) / static_cast<double>(complete));
   }
   return out;
 }
@@ -273,11 +287,13 @@ std::string effect_verdict(const Effect& effect) {
   if (effect.errors.empty()) return fmt::format("{:.2f} points (one seed)", 100.0 * effect.largest());
   const auto top = std::max_element(effect.means.begin(), effect.means.end()) - effect.means.begin();
   const auto low = std::min_element(effect.means.begin(), effect.means.end()) - effect.means.begin();
-  const double error = std::hypot(effect.errors[static_cast<std::size_t>(top)], effect.errors[static_cast<std::size_t>(low)]);
+  const double error =
+      std::hypot(effect.errors[static_cast<std::size_t>(top)], effect.errors[static_cast<std::size_t>(low)]);
   const bool seen = effect.largest() > kSeenFrom * error;
-  return fmt::format("{:.2f} +- {:.2f} points: {}", 100.0 * effect.largest(), 100.0 * error,
-                     seen ? "an effect, highest at " + shown_value(effect.values[static_cast<std::size_t>(top)])
-                          : std::string("no effect seen"));
+  return fmt::format(
+      "{:.2f} +- {:.2f} points: {}", 100.0 * effect.largest(), 100.0 * error,
+      seen ? "an effect, highest at " + shown_value(effect.values[static_cast<std::size_t>(top)])
+           : std::string("no effect seen"));
 }
 
 Table claim_table(const Sweep& sweep, const SweepCells& all) {
@@ -291,13 +307,15 @@ Table claim_table(const Sweep& sweep, const SweepCells& all) {
     std::string where;
     for (const auto& [axis, value] : claim.where)
       where += (where.empty() ? "" : ", ") + sweep.keys[axis] + " = " + shown_value(value);
-    const Effect ours = effect_of(all, claim, [](const SweepCell& cell) { return cell.ours(); }, true);
+    const Effect ours = effect_of(
+        all, claim, [](const SweepCell& cell) { return cell.ours(); }, true);
     std::string values;
     for (const auto& value : ours.values) values += (values.empty() ? "" : " / ") + shown_value(value);
-    std::vector<Cell> row{claim.text, sweep.keys[claim.axis] + " = " + values, where.empty() ? "all points" : where,
-                          effect_text(ours), effect_verdict(ours)};
+    std::vector<Cell> row{claim.text, sweep.keys[claim.axis] + " = " + values,
+                          where.empty() ? "all points" : where, effect_text(ours), effect_verdict(ours)};
     if (published) {
-      const Effect theirs = effect_of(all, claim, [](const SweepCell& cell) { return cell.published; }, false);
+      const Effect theirs = effect_of(
+          all, claim, [](const SweepCell& cell) { return cell.published; }, false);
       std::string named;
       for (const auto& value : theirs.values) named += (named.empty() ? "" : " / ") + shown_value(value);
       row.emplace_back(effect_text(theirs) + (named == values || named.empty() ? "" : " (at " + named + ")"));
@@ -306,8 +324,10 @@ Table claim_table(const Sweep& sweep, const SweepCells& all) {
     table.rows.push_back(std::move(row));
   }
   table.caption = fmt::format(
-      "Means over the other axes, of the points at which every value shown has a result. An effect is seen from {} standard "
-      "errors of the difference.", kSeenFrom);
+      "Means over the other axes, of the points at which every value shown has a result. An effect is seen "
+      "from {} standard "
+      "errors of the difference.",
+      kSeenFrom);
   return table;
 }
 
@@ -321,7 +341,8 @@ std::string best_point(const Sweep& sweep, const SweepCells& all, std::string& s
     return shown_value(best->values[static_cast<std::size_t>(title - sweep.keys.begin())]);
   std::string note;
   for (std::size_t a = 0; a < sweep.keys.size(); ++a)
-    if (sweep.keys[a] != "seed") note += (note.empty() ? "" : ", ") + sweep.keys[a] + " = " + shown_value(best->values[a]);
+    if (sweep.keys[a] != "seed")
+      note += (note.empty() ? "" : ", ") + sweep.keys[a] + " = " + shown_value(best->values[a]);
   return note;
 }
 
@@ -342,9 +363,11 @@ Results sweep_results(const Sweep& sweep, const std::vector<SweepPoint>& points,
   std::string score;
   const std::string note = best_point(sweep, all, score);
   if (!score.empty()) results.put(Headline{"best accuracy", score, note});
-  results.put(Headline{"time of all trainings", fmt::format("{:.1f} min", seconds / 60.0), "wall time, summed over the points"});
+  results.put(Headline{"time of all trainings", fmt::format("{:.1f} min", seconds / 60.0),
+                       "wall time, summed over the points"});
   if (!sweep.claims.empty()) results.put(claim_table(sweep, all));
-  if (Table table = axis_table(sweep, all); all.is_grid() && !table.rows.empty()) results.put(std::move(table));
+  if (Table table = axis_table(sweep, all); all.is_grid() && !table.rows.empty())
+    results.put(std::move(table));
   results.put(cell_table(sweep, all));
   for (Table& table : results.tables) table.command = command;
   return results;

@@ -1,4 +1,5 @@
-// One fuzz program a target: fuzz_<CROSSTILE_FUZZ_TARGET> CORPUS [-max_total_time=20]. Built with CROSSTILE_FUZZ=ON and clang.
+// One fuzz program a target: fuzz_<CROSSTILE_FUZZ_TARGET> CORPUS [-max_total_time=20]. Built with
+// CROSSTILE_FUZZ=ON and clang.
 #include "tests/fuzz/targets.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {

@@ -1,4 +1,5 @@
-// Every file of the corpus, and seeded changes of each, through its target: fuzz_replay CORPUS [TARGET]. With any compiler.
+// Every file of the corpus, and seeded changes of each, through its target: fuzz_replay CORPUS [TARGET]. With
+// any compiler.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -31,7 +32,8 @@ class Changes {
  private:
   void change(Bytes& bytes) {
     const auto at = static_cast<std::ptrdiff_t>(below(bytes.size()));
-    const auto length = static_cast<std::ptrdiff_t>(below(std::min<std::size_t>(16, bytes.size() - static_cast<std::size_t>(at))));
+    const auto length = static_cast<std::ptrdiff_t>(
+        below(std::min<std::size_t>(16, bytes.size() - static_cast<std::size_t>(at))));
     switch (below(5)) {
       case 0:
         bytes[static_cast<std::size_t>(at)] ^= static_cast<std::uint8_t>(1U << below(8));
@@ -44,7 +46,8 @@ class Changes {
         break;
       case 3: {
         const Bytes piece(bytes.begin() + at, bytes.begin() + at + length);
-        bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(below(bytes.size())), piece.begin(), piece.end());
+        bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(below(bytes.size())), piece.begin(),
+                     piece.end());
         break;
       }
       default:

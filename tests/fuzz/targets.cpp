@@ -44,7 +44,8 @@ void expect_value_or_error(const std::function<void()>& read) {
     read();
   } catch (const Error& error) {
     require(std::strlen(error.what()) > 0, "an error without a message");
-    require(error.kind() == ErrorKind::usage || error.kind() == ErrorKind::bad_data || error.kind() == ErrorKind::io,
+    require(error.kind() == ErrorKind::usage || error.kind() == ErrorKind::bad_data ||
+                error.kind() == ErrorKind::io,
             "an error of a kind that no reader has");
   } catch (const std::exception& error) {
     broken(std::string("an exception that is no crosstile::Error: ") + error.what());
@@ -110,7 +111,8 @@ void run_config(const std::uint8_t* bytes, std::size_t size) {
     data::Config again = data::Config::from_text(data::tile_to_toml(tile), "again.toml");
     const data::TileSpec same = data::read_tile(again);
     again.finish();
-    require(data::tile_to_toml(same) == data::tile_to_toml(tile), "a tile that was read and written is another one");
+    require(data::tile_to_toml(same) == data::tile_to_toml(tile),
+            "a tile that was read and written is another one");
   });
 }
 
@@ -120,7 +122,8 @@ void run_csv(const std::uint8_t* bytes, std::size_t size) {
     const Matrix table = data::read_csv(file.path());
     require(table.size() > 0 && table.allFinite(), "a table without numbers");
     data::write_csv(scratch() / "again.csv", table);
-    require(data::read_csv(scratch() / "again.csv") == table, "a table that was read and written is another one");
+    require(data::read_csv(scratch() / "again.csv") == table,
+            "a table that was read and written is another one");
   });
 }
 
@@ -128,7 +131,8 @@ void run_idx(const std::uint8_t* bytes, std::size_t size) {
   const MemoryFile file(bytes, size);
   expect_value_or_error([&] {
     const auto images = data::read_idx_images(file.path());
-    require(images.count > 0 && images.pixels.size() == static_cast<std::size_t>(images.count * images.height * images.width),
+    require(images.count > 0 &&
+                images.pixels.size() == static_cast<std::size_t>(images.count * images.height * images.width),
             "images whose sizes do not fit");
   });
   expect_value_or_error([&] { require(!data::read_idx_labels(file.path()).empty(), "no labels"); });
@@ -136,7 +140,8 @@ void run_idx(const std::uint8_t* bytes, std::size_t size) {
 
 void read_any_hdf5(const std::uint8_t* bytes, std::size_t size) {
   const MemoryFile file(bytes, size);
-  expect_value_or_error([&] { require(data::read_hdf5_matrix(file.path()).allFinite(), "a table that is not finite"); });
+  expect_value_or_error(
+      [&] { require(data::read_hdf5_matrix(file.path()).allFinite(), "a table that is not finite"); });
   expect_value_or_error([&] { static_cast<void>(data::read_hdf5_matrix(file.path(), "charge_coulomb")); });
   // The same behind a user block that agrees with it: a hash keeps accidents out, not intent.
   std::string image(reinterpret_cast<const char*>(bytes), size);
@@ -156,8 +161,9 @@ void read_any_hdf5(const std::uint8_t* bytes, std::size_t size) {
   });
 }
 
-// In a child: bytes that are made to break the HDF5 library itself end the child alone. That is said, and is no failure of these
-// readers; an abort of theirs, a report of a sanitizer in them, or no end within ten seconds is.
+// In a child: bytes that are made to break the HDF5 library itself end the child alone. That is said, and is
+// no failure of these readers; an abort of theirs, a report of a sanitizer in them, or no end within ten
+// seconds is.
 void run_hdf5(const std::uint8_t* bytes, std::size_t size) {
   std::fflush(stderr);
   const pid_t child = ::fork();
@@ -186,9 +192,11 @@ void run_manifest(const std::uint8_t* bytes, std::size_t size) {
   expect_value_or_error([&] {
     const data::Manifest stored = data::read_manifest(folder);
     data::RunFolder run(folder, stored);
-    for (const auto& file : stored.files) expect_value_or_error([&] { static_cast<void>(run.has(file.first)); });
+    for (const auto& file : stored.files)
+      expect_value_or_error([&] { static_cast<void>(run.has(file.first)); });
     run.finish();
-    require(data::read_manifest(folder).config_toml == stored.config_toml, "a manifest that was read and written is another one");
+    require(data::read_manifest(folder).config_toml == stored.config_toml,
+            "a manifest that was read and written is another one");
   });
 }
 
@@ -198,7 +206,8 @@ class Decisions {
   Decisions(const std::uint8_t* bytes, std::size_t size) : bytes_(bytes), size_(size) {}
   std::uint8_t byte() { return at_ < size_ ? bytes_[at_++] : std::uint8_t{0}; }
   double number() {
-    static constexpr double kNumbers[] = {0.0, 1.0, -1.0, 2.0, 8.0, 1e-300, 1e300, 0.5, 255.0, 65536.0, 1e9, -1e9, 3.7, 4096.0};
+    static constexpr double kNumbers[] = {0.0, 1.0,   -1.0,    2.0, 8.0,  1e-300, 1e300,
+                                          0.5, 255.0, 65536.0, 1e9, -1e9, 3.7,    4096.0};
     const auto pick = byte();
     return pick < std::size(kNumbers) ? kNumbers[pick] : static_cast<double>(pick);
   }
@@ -225,7 +234,8 @@ std::string decided_text(Decisions& decide, const std::string& good) {
 
 // A whole model file with one to all of its fields changed; zeros give the file as `fit` would write it.
 void write_decided_model(Decisions decide, const std::filesystem::path& path) {
-  static constexpr const char* kForms[] = {"ladder", "ideal", "effective", "binned", "closure", "calibrated", "magic"};
+  static constexpr const char* kForms[] = {"ladder",  "ideal",      "effective", "binned",
+                                           "closure", "calibrated", "magic"};
   data::TileSpec tile;
   tile.rows = 1 + decide.byte() % 64;
   tile.cols = 1 + decide.byte() % 16;
@@ -258,8 +268,8 @@ void write_decided_model(Decisions decide, const std::filesystem::path& path) {
   number("lsb_coulomb", 1e-15);
   number("fit_vectors", 8.0);
   number("held_out_vectors", 2.0);
-  for (const char* name : {"error/fit_before", "error/fit_after", "error/held_out_before", "error/held_out_after",
-                           "error/new_weights_before", "error/new_weights_after"})
+  for (const char* name : {"error/fit_before", "error/fit_after", "error/held_out_before",
+                           "error/held_out_after", "error/new_weights_before", "error/new_weights_after"})
     vector(name, 5);
   out.matrix("validity", Matrix::Constant(1 + decide.byte() % 3, 2, decide.number()), "as named");
   out.text("validity_names", decided_text(decide, "row sum"));
@@ -277,7 +287,8 @@ void run_model(const std::uint8_t* bytes, std::size_t size) {
     write_decided_model(Decisions(bytes, size), path);
     const auto model = tilemodel::read_model(path);
     tilemodel::write_model(path, model.spec, model.tile, model.report);
-    require(tilemodel::read_model(path).spec.form == model.spec.form, "a model that was read and written is another one");
+    require(tilemodel::read_model(path).spec.form == model.spec.form,
+            "a model that was read and written is another one");
     whole = true;
   });
   require(whole || size > 0, "a whole model file is refused");
@@ -286,8 +297,9 @@ void run_model(const std::uint8_t* bytes, std::size_t size) {
 }  // namespace
 
 const std::vector<NamedTarget>& targets() {
-  static const std::vector<NamedTarget> kTargets{{"config", run_config, 300}, {"csv", run_csv, 100}, {"idx", run_idx, 300},
-                                                 {"hdf5", run_hdf5, 10},      {"manifest", run_manifest, 100}, {"model", run_model, 20}};
+  static const std::vector<NamedTarget> kTargets{{"config", run_config, 300},     {"csv", run_csv, 100},
+                                                 {"idx", run_idx, 300},           {"hdf5", run_hdf5, 10},
+                                                 {"manifest", run_manifest, 100}, {"model", run_model, 20}};
   return kTargets;
 }
 

@@ -1,5 +1,5 @@
-// What the readers must survive: any bytes give a value or one crosstile::Error, and a value that was read can be written and read
-// again. One function a kind of file; libfuzzer.cpp and replay.cpp call them.
+// What the readers must survive: any bytes give a value or one crosstile::Error, and a value that was read
+// can be written and read again. One function a kind of file; libfuzzer.cpp and replay.cpp call them.
 #pragma once
 
 #include <cstddef>
@@ -12,9 +12,9 @@ namespace crosstile::fuzz {
 using Target = void (*)(const std::uint8_t* bytes, std::size_t size);
 
 struct NamedTarget {
-  const char* name;   ///< also of its folder in corpus/
-  Target run;         ///< aborts when the reader does what it must not
-  int mutations;      ///< of each corpus file, in a replay: how many are worth their time
+  const char* name;  ///< also of its folder in corpus/
+  Target run;        ///< aborts when the reader does what it must not
+  int mutations;     ///< of each corpus file, in a replay: how many are worth their time
 };
 
 /// config, csv, idx, hdf5, manifest, model.

@@ -134,3 +134,15 @@ TEST_CASE("Zero inputs give zero, and NaN stays NaN", "[nn][property]") {
   CHECK(std::isnan(y(1, 0)));
   CHECK(y(2, 0) == Approx(1.0).margin(0.5));
 }
+
+TEST_CASE("Inputs too small for a reciprocal in float32 are converted like any others", "[nn][regression]") {
+  MatrixF x = drawn(3, 8, 11);
+  x(0, 0) = x(2, 5) = 0.0F;
+  const MatrixF w = 0.2F * drawn(8, 5, 12);
+  const float tiny = 1e-39F;  // 1 / tiny is infinite
+  const MatrixF small = run(quiet(), tiny * x, w), whole = run(quiet(), x, w);
+  REQUIRE(small.allFinite());
+  const float level = x.cwiseAbs().maxCoeff() * 12.0F / 255.0F;  // rounding may fall to the other side
+  CHECK((small / tiny - whole).cwiseAbs().maxCoeff() < 1.01F * level);
+  CHECK(small.cwiseAbs().maxCoeff() > 0.0F);
+}

@@ -1,6 +1,8 @@
 // Energy and latency of an inference.
 #include <catch2/catch.hpp>
 
+#include <cmath>
+
 #include "data/pulse.hpp"
 #include "nn/energy.hpp"
 #include "tests/nn/samples.hpp"

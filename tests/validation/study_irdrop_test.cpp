@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <cmath>
+
 #include "core/error.hpp"
 #include "core/files.hpp"
 #include "data/hdf5_file.hpp"
@@ -123,6 +125,22 @@ TEST_CASE("an IR-drop study that was interrupted goes on to the same bytes, and 
   write_text_atomically(folder / "parts" / "pieces" / "s1-800ohm-direct.json", "{}");
   testing::require_error(testing::error_of([&] { run_irdrop_study(study, folder / "parts", 1); }),
                          ErrorKind::bad_data, {"s1-800ohm-direct.json", "changed"});
+}
+
+TEST_CASE("a study whose training diverges has a reason and no accuracy", "[regression]") {
+  const testing::ScratchFolder folder;
+  testing::write_images(folder, "train", 40);
+  testing::write_images(folder, "test", 20);
+  data::Config config = data::Config::from_text(small_study(folder));
+  IrDropStudy study = read_irdrop_study(config);
+  study.seeds = 1;
+  study.digital.learning_rate = 1e6;
+  const IrDropOutcome outcome = run_irdrop_study(study, folder / "out", 1);
+  CHECK_THAT(outcome.diverged, Contains("digital") && Contains("loss"));
+  const Results results = write_irdrop_study(study, outcome, folder / "out");
+  CHECK(results.tables.empty());
+  REQUIRE(results.headline.size() == 1);
+  CHECK(results.headline[0].label == "diverged");
 }
 
 TEST_CASE("where a curve falls through a level is found between its points", "[analytic]") {
