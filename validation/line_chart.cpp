@@ -101,7 +101,7 @@ std::string grid(const Axes& axes, const LineChart& chart) {
     svg += fmt::format(
         "<line class='grid' x1='{0}' x2='{1}' y1='{2:.1f}' y2='{2:.1f}'/>"
         "<text class='ink' x='{3}' y='{4:.1f}' text-anchor='end'>{5:g}</text>\n",
-        kLeft, kLeft + kWidth, axes.y(k * step), kLeft - 8.0, axes.y(k * step) + 4.0, k * step);
+        kLeft, kLeft + kWidth, axes.y(k * step), kLeft - 8.0, axes.y(k * step) + 4.0, k * step + 0.0);  // not -0
   svg +=
       fmt::format("<text class='ink' x='{}' y='24' font-size='15'>{}</text>\n", kLeft, escaped(chart.title));
   svg += fmt::format("<text class='ink' x='{}' y='{}' text-anchor='middle'>{}</text>\n", kLeft + kWidth / 2.0,

@@ -570,6 +570,7 @@ void run_pipeline(const PipelineConfig& config, const std::filesystem::path& fol
   threaded.training.threads = threads;
   threaded.reference.threads = threads;
   Run run{threaded, data::RunFolder(folder, manifest), threads, progress, {}};
+  if (run.folder.manifest().complete) static_cast<void>(run.folder.has(kResults));  // throws when it was changed since
   if (std::filesystem::exists(run.path(kResults))) run.results = read_results(run.path(kResults));
   run.results.title = config.title;
 

@@ -138,6 +138,8 @@ std::string point_to_json(const Sweep& sweep, Index index, const SweepPoint& poi
 SweepPoint read_point(const fs::path& path) {
   try {
     auto json = Json::parse(read_text(path));
+    if (!json.contains("hash"))
+      throw Error(ErrorKind::bad_data, path.string() + " holds no hash of its content; delete it to compute this point again");
     const auto hash = json.at("hash").get<std::string>();
     json.erase("hash");
     if (hash != hash_bytes(json.dump(-1, ' ', false, Json::error_handler_t::replace)))

@@ -18,7 +18,9 @@ nn::TrainState begin_or_resume(const PipelineConfig& config, const std::filesyst
   nn::TrainState state = nn::start_training(config.network, config.training);
   if (checkpoint.empty() || !std::filesystem::exists(checkpoint)) return state;
   nn::TrainState stored = nn::read_checkpoint(checkpoint);
-  return stored.settings == state.settings ? std::move(stored) : std::move(state);
+  if (stored.settings != state.settings)
+    throw Error(ErrorKind::usage, checkpoint.string() + " belongs to a training with other settings; delete its folder to begin anew, or name another output");
+  return stored;
 }
 
 // The last image of every batch, the last of all images included.

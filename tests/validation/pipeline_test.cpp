@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <fstream>
 
 #include "core/files.hpp"
 #include "data/run_folder.hpp"
@@ -84,6 +85,9 @@ TEST_CASE("A run leaves every artefact and its page, and an interrupted one goes
 
   const PipelineConfig other = small_run(folder, "held_out_share = 0.3\n");
   CHECK_THROWS_WITH(run_pipeline(other, folder / "whole", 2, "test", {}), Catch::Contains("another configuration"));
+
+  std::ofstream(folder / "whole/results.json", std::ios::app) << " ";
+  CHECK_THROWS_WITH(run_pipeline(config, folder / "whole", 2, "test", {}), Catch::Contains("results.json was changed since"));
 }
 
 TEST_CASE("The template is a configuration with every key at its default", "[property]") {

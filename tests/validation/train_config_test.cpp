@@ -239,3 +239,16 @@ TEST_CASE("Images in HDF5 are read as those in IDX", "[property]") {
   require_error(error_of([&] { read_images(folder / "train-images", path + ":y", 3); }), ErrorKind::usage,
                 {"HDF5"});
 }
+
+TEST_CASE("A checkpoint of other settings is neither continued nor written over", "[error]") {
+  const ScratchFolder folder;
+  write_images(folder, "train", 60);
+  write_images(folder, "test", 30);
+  PipelineConfig run = small_training(folder, "");
+  const double accuracy = *trained(run, {folder / "work", 1, {}}).test_accuracy;
+  run.training.learning_rate *= 2.0;
+  require_error(error_of([&] { trained(run, {folder / "work", 1, {}}); }), ErrorKind::usage,
+                {"work", "other settings", "delete"});
+  run.training.learning_rate /= 2.0;
+  CHECK(*trained(run, {folder / "work", 1, {}}).test_accuracy == accuracy);
+}
