@@ -43,6 +43,7 @@ void read_network(data::Config& config, nn::NetworkSpec& network, nn::TrainOptio
   training.schedule = config.choice_of<nn::Schedule>("training.schedule", training.schedule);
   training.step_epochs = whole(config, "training.step_epochs", training.step_epochs, 1, 100000);
   training.step_factor = config.number("training.step_factor", training.step_factor, 1e-6, 1.0);
+  training.divergence_loss = config.number("training.divergence_loss", training.divergence_loss, 1e-6, 1e30);
   training.max_shift_pixels =
       static_cast<int>(config.integer("training.max_shift_pixels", training.max_shift_pixels, 0, 8));
 }
@@ -257,6 +258,7 @@ void write_training(Toml& toml, const PipelineConfig& run) {
   toml.quoted("schedule", std::string(data::to_name(run.training.schedule)), "constant, step, cosine");
   toml.integer("step_epochs", run.training.step_epochs, "schedule step: every so many epochs ...");
   toml.number("step_factor", run.training.step_factor, "... the rate is multiplied by this");
+  toml.number("divergence_loss", run.training.divergence_loss, "a batch with a larger mean loss ends the training as diverged");
   toml.integer("max_shift_pixels", run.training.max_shift_pixels, "images are moved by up to so many pixels");
   toml.raw(training_lines(run.training));
   toml.raw(kinds_to_toml(run.kinds));
