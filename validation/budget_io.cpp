@@ -272,7 +272,7 @@ LineChart growth_chart(const BudgetStudy& study, const BudgetOutcome& outcome) {
 
 void read_budget_network(data::Config& config, BudgetStudy& study) {
   study.network_file = config.text("study.network_file", "");
-  read_study_data(config, study.data);
+  read_data_files(config, study.data);
   read_study_training(config, study.network, study.training, study.clip_sigma);
   study.training.seed =
       static_cast<std::uint64_t>(config.integer("seed", 1, 0, std::numeric_limits<std::int64_t>::max()));

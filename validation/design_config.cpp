@@ -1,9 +1,4 @@
 // [design] of a configuration, and the configurations of its points.
-#define TOML_EXCEPTIONS 1
-#define TOML_ASSERT(expr) static_assert(true)  // as in data/config.cpp
-#include <fmt/core.h>
-#include <toml++/toml.h>
-
 #include <cmath>
 #include <set>
 #include <sstream>
@@ -11,29 +6,13 @@
 #include "core/error.hpp"
 #include "core/files.hpp"
 #include "validation/design.hpp"
+#include "validation/toml_reader_detail.hpp"
 
 namespace crosstile::validation {
 
 namespace {
 
 constexpr std::size_t kMostDesignPoints = 10000;
-
-// Where a mistake is, and the name of the file.
-struct DesignReader {
-  std::string name;
-
-  [[noreturn]] void fail(const toml::node& node, const std::string& problem) const {
-    const auto place = node.source().begin;
-    throw Error(ErrorKind::usage, fmt::format("{}:{}:{}: {}", name, place.line, place.column, problem));
-  }
-  void only(const toml::table& table, const std::string& where, const std::set<std::string>& known) const {
-    std::string list;
-    for (const auto& key : known) list += (list.empty() ? "" : ", ") + key;
-    for (const auto& [key, node] : table)
-      if (!known.contains(std::string(key.str())))
-        fail(node, fmt::format("unknown key \"{}\" in {}; allowed: {}", key.str(), where, list));
-  }
-};
 
 struct DesignAxis {
   std::vector<std::string> keys;  // all get the same value
@@ -89,7 +68,7 @@ void lay_over(toml::table& base, const toml::table& over) {
   }
 }
 
-DesignAxis read_design_axis(const DesignReader& reader, const toml::node& node) {
+DesignAxis read_design_axis(const TomlReader& reader, const toml::node& node) {
   const toml::table* table = node.as_table();
   if (table == nullptr) reader.fail(node, "design.axis must be tables: [[design.axis]]");
   reader.only(*table, "[[design.axis]]", {"key", "values"});
@@ -114,7 +93,7 @@ DesignAxis read_design_axis(const DesignReader& reader, const toml::node& node) 
   return axis;
 }
 
-std::vector<DesignOverlay> grid_overlays(const DesignReader& reader, const toml::table& design,
+std::vector<DesignOverlay> grid_overlays(const TomlReader& reader, const toml::table& design,
                                          const std::vector<DesignAxis>& axes) {
   std::vector<DesignOverlay> grid{{"", {}, "", true}};
   for (const auto& axis : axes) {  // the last axis runs fastest
@@ -138,7 +117,7 @@ std::vector<DesignOverlay> grid_overlays(const DesignReader& reader, const toml:
   return grid;
 }
 
-DesignOverlay read_named_point(const DesignReader& reader, const toml::node& node) {
+DesignOverlay read_named_point(const TomlReader& reader, const toml::node& node) {
   const toml::table* table = node.as_table();
   if (table == nullptr) reader.fail(node, "design.point must be tables: [[design.point]]");
   DesignOverlay point;
@@ -218,7 +197,7 @@ void check_base(const std::string& text, const std::string& name, const toml::ta
 }
 
 // Adds the point to the design; a grid point that is no tile goes to `skipped` where that is allowed.
-void add_point(const DesignReader& reader, const toml::table& base, const DesignOverlay& overlay,
+void add_point(const TomlReader& reader, const toml::table& base, const DesignOverlay& overlay,
                bool skip_invalid, Design& design) {
   toml::table root = base;
   lay_over(root, overlay.table);
@@ -244,7 +223,7 @@ void add_point(const DesignReader& reader, const toml::table& base, const Design
   design.points.push_back(std::move(point));
 }
 
-void require_distinct(const DesignReader& reader, const toml::table& table, Design& design,
+void require_distinct(const TomlReader& reader, const toml::table& table, Design& design,
                       const std::vector<DesignAxis>& axes) {
   for (const auto& axis : axes)
     for (const auto& key : axis.keys) {
@@ -254,7 +233,7 @@ void require_distinct(const DesignReader& reader, const toml::table& table, Desi
     }
 }
 
-void read_settings(const DesignReader& reader, const toml::table& table, Design& design, bool& skip_invalid) {
+void read_settings(const TomlReader& reader, const toml::table& table, Design& design, bool& skip_invalid) {
   reader.only(table, "[design]", {"axis", "point", "ngspice_rows", "timing_seconds", "skip_invalid"});
   if (const auto* node = table.get("ngspice_rows")) {
     design.ngspice_rows = static_cast<Index>(node->value_or(std::int64_t{-1}));
@@ -276,7 +255,7 @@ void read_settings(const DesignReader& reader, const toml::table& table, Design&
 
 Design design_from_text(const std::string& text, const std::string& name) {
   static_cast<void>(data::Config::from_text(text, name));  // mistakes of syntax, with their places
-  const DesignReader reader{name};
+  const TomlReader reader{name};
   toml::table base = toml::parse(text);
   const auto* table = base["design"].as_table();
   if (table == nullptr) throw Error(ErrorKind::usage, name + ": needs a table [design]");

@@ -5,6 +5,7 @@
 #include "core/error.hpp"
 #include "device/device.hpp"
 #include "validation/pipeline.hpp"
+#include "validation/pipeline_keys.hpp"
 
 namespace crosstile::validation {
 
@@ -19,33 +20,6 @@ std::string shown_share(double value) {
   std::ostringstream out;
   out << value;
   return out.str();
-}
-
-void read_data(data::Config& config, DataFiles& files) {
-  files.train_images = config.text("data.train_images", files.train_images.string());
-  files.train_labels = config.text("data.train_labels", files.train_labels.string());
-  files.test_images = config.text("data.test_images", files.test_images.string());
-  files.test_labels = config.text("data.test_labels", files.test_labels.string());
-}
-
-void read_network(data::Config& config, nn::NetworkSpec& network, nn::TrainOptions& training) {
-  std::vector<std::int64_t> layers(network.layers.begin(), network.layers.end());
-  layers = config.integers("network.layers", layers, 1, 65536);
-  network.layers.assign(layers.begin(), layers.end());
-  if (network.layers.size() < 2)
-    config.mistake("network.layers", "needs at least two numbers: inputs and outputs");
-  network.hidden = config.choice_of<nn::Activation>("network.activation", network.hidden);
-  training.epochs = whole(config, "training.epochs", training.epochs, 1, 100000);
-  training.batch = whole(config, "training.batch", training.batch, 1, 1000000);
-  training.learning_rate = config.number("training.learning_rate", training.learning_rate, 1e-9, 1e3);
-  training.momentum = config.number("training.momentum", training.momentum, 0.0, 0.9999);
-  training.weight_decay = config.number("training.weight_decay", training.weight_decay, 0.0, 1.0);
-  training.schedule = config.choice_of<nn::Schedule>("training.schedule", training.schedule);
-  training.step_epochs = whole(config, "training.step_epochs", training.step_epochs, 1, 100000);
-  training.step_factor = config.number("training.step_factor", training.step_factor, 1e-6, 1.0);
-  training.divergence_loss = config.number("training.divergence_loss", training.divergence_loss, 1e-6, 1e30);
-  training.max_shift_pixels =
-      static_cast<int>(config.integer("training.max_shift_pixels", training.max_shift_pixels, 0, 8));
 }
 
 void read_weights(data::Config& config, circuit::DrawOptions& draw, LayerOptions& layer) {
@@ -364,14 +338,41 @@ std::string to_toml(const PipelineConfig& run) {
 
 }  // namespace
 
+void read_data_files(data::Config& config, DataFiles& files) {
+  files.train_images = config.text("data.train_images", files.train_images.string());
+  files.train_labels = config.text("data.train_labels", files.train_labels.string());
+  files.test_images = config.text("data.test_images", files.test_images.string());
+  files.test_labels = config.text("data.test_labels", files.test_labels.string());
+}
+
+void read_digital_training(data::Config& config, nn::NetworkSpec& network, nn::TrainOptions& training) {
+  std::vector<std::int64_t> layers(network.layers.begin(), network.layers.end());
+  layers = config.integers("network.layers", layers, 1, 65536);
+  network.layers.assign(layers.begin(), layers.end());
+  if (network.layers.size() < 2)
+    config.mistake("network.layers", "needs at least two numbers: inputs and outputs");
+  network.hidden = config.choice_of<nn::Activation>("network.activation", network.hidden);
+  training.epochs = whole(config, "training.epochs", training.epochs, 1, 100000);
+  training.batch = whole(config, "training.batch", training.batch, 1, 1000000);
+  training.learning_rate = config.number("training.learning_rate", training.learning_rate, 1e-9, 1e3);
+  training.momentum = config.number("training.momentum", training.momentum, 0.0, 0.9999);
+  training.weight_decay = config.number("training.weight_decay", training.weight_decay, 0.0, 1.0);
+  training.schedule = config.choice_of<nn::Schedule>("training.schedule", training.schedule);
+  training.step_epochs = whole(config, "training.step_epochs", training.step_epochs, 1, 100000);
+  training.step_factor = config.number("training.step_factor", training.step_factor, 1e-6, 1.0);
+  training.divergence_loss = config.number("training.divergence_loss", training.divergence_loss, 1e-6, 1e30);
+  training.max_shift_pixels =
+      static_cast<int>(config.integer("training.max_shift_pixels", training.max_shift_pixels, 0, 8));
+}
+
 PipelineConfig read_pipeline(data::Config& config) {
   PipelineConfig run;
   run.title = config.text("title", run.title);
   run.seed =
       static_cast<std::uint64_t>(config.integer("seed", 1, 0, std::numeric_limits<std::int64_t>::max()));
   run.tile = data::read_tile(config);
-  read_data(config, run.data);
-  read_network(config, run.network, run.training);
+  read_data_files(config, run.data);
+  read_digital_training(config, run.network, run.training);
   read_layer_kinds(config, run.network, run.training, run.kinds);
   read_reference(config, run);
   read_model(config, run);

@@ -42,32 +42,14 @@ double processor_seconds() {
 
 }  // namespace
 
-void read_study_data(data::Config& config, DataFiles& files) {
-  files.train_images = config.text("data.train_images", files.train_images.string());
-  files.train_labels = config.text("data.train_labels", files.train_labels.string());
-  files.test_images = config.text("data.test_images", files.test_images.string());
-  files.test_labels = config.text("data.test_labels", files.test_labels.string());
-}
-
 Index study_integer(data::Config& config, const std::string& key, Index fallback, Index low, Index high) {
   return static_cast<Index>(config.integer(key, fallback, low, high));
 }
 
 void read_study_training(data::Config& config, nn::NetworkSpec& network, nn::TrainOptions& training,
                          double& clip_sigma) {
-  std::vector<std::int64_t> layers(network.layers.begin(), network.layers.end());
-  layers = config.integers("network.layers", layers, 1, 65536);
-  network.layers.assign(layers.begin(), layers.end());
-  if (network.layers.size() < 2)
-    config.mistake("network.layers", "needs at least two numbers: inputs and outputs");
-  network.hidden = config.choice_of<nn::Activation>("network.activation", network.hidden);
-  training.epochs = study_integer(config, "training.epochs", training.epochs, 1, 100000);
-  training.batch = study_integer(config, "training.batch", training.batch, 1, 1000000);
-  training.learning_rate = config.number("training.learning_rate", training.learning_rate, 1e-9, 1e3);
-  training.momentum = config.number("training.momentum", training.momentum, 0.0, 0.9999);
-  training.weight_decay = config.number("training.weight_decay", training.weight_decay, 0.0, 1e3);
-  training.schedule = config.choice_of<nn::Schedule>("training.schedule", training.schedule);
-  training.max_shift_pixels = static_cast<int>(config.integer("training.max_shift_pixels", 0, 0, 8));
+  training.max_shift_pixels = 0;
+  read_digital_training(config, network, training);
   clip_sigma = config.number("training.clip_sigma", clip_sigma, 0.0, 1e3);
 }
 

@@ -13,11 +13,10 @@
 #include "data/run_folder.hpp"
 #include "nn/train.hpp"
 #include "validation/pipeline.hpp"
+#include "validation/pipeline_keys.hpp"
 
 namespace crosstile::validation {
 
-/// Table [data].
-void read_study_data(data::Config& config, DataFiles& files);
 /// Tables [network] and [training] of a digital network; training.clip_sigma goes to `clip_sigma`.
 void read_study_training(data::Config& config, nn::NetworkSpec& network, nn::TrainOptions& training,
                          double& clip_sigma);

@@ -235,7 +235,7 @@ IrDropStudy read_irdrop_study(data::Config& config) {
   study.toml = config.source();
   study.title = config.text("title", study.title);
   study.tile = data::read_tile(config);
-  read_study_data(config, study.data);
+  read_data_files(config, study.data);
   read_study_training(config, study.network, study.digital, study.digital_clip_sigma);
   study.r_col_ohm = config.numbers("study.r_col_ohm", study.r_col_ohm, 1e-6, kMostOhm);
   std::vector<double>& axis = study.r_col_ohm;

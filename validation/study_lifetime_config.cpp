@@ -66,7 +66,7 @@ LifetimeStudy read_lifetime_study(data::Config& config) {
   study.toml = config.source();
   study.title = config.text("title", study.title);
   study.tile = data::read_tile(config);
-  read_study_data(config, study.data);
+  read_data_files(config, study.data);
   read_study_training(config, study.network, study.digital, study.digital_clip_sigma);
   read_device(config, study);
   read_hardware_aware_training(config, study);

@@ -1,9 +1,4 @@
 // [sweep] of a configuration, and the configurations of its points.
-#define TOML_EXCEPTIONS 1
-#define TOML_ASSERT(expr) static_assert(true)  // as in data/config.cpp
-#include <fmt/core.h>
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -13,6 +8,7 @@
 #include "core/files.hpp"
 #include "core/random.hpp"
 #include "validation/sweep.hpp"
+#include "validation/toml_reader_detail.hpp"
 
 namespace crosstile::validation {
 
@@ -30,23 +26,6 @@ struct SweepAxis {
   std::vector<std::pair<std::size_t, std::string>> where;
 };
 
-// Where a mistake is, and the name of the file.
-struct SweepReader {
-  std::string name;
-
-  [[noreturn]] void fail(const toml::node& node, const std::string& problem) const {
-    const auto place = node.source().begin;
-    throw Error(ErrorKind::usage, fmt::format("{}:{}:{}: {}", name, place.line, place.column, problem));
-  }
-  void only(const toml::table& table, const std::string& where, const std::set<std::string>& known) const {
-    std::string list;
-    for (const auto& key : known) list += (list.empty() ? "" : ", ") + key;
-    for (const auto& [key, node] : table)
-      if (!known.contains(std::string(key.str())))
-        fail(node, fmt::format("unknown key \"{}\" in {}; allowed: {}", key.str(), where, list));
-  }
-};
-
 std::string as_toml(const toml::node& node) {
   std::ostringstream out;
   if (const auto* number = node.as_floating_point(); number && std::isfinite(number->get())) {
@@ -58,7 +37,7 @@ std::string as_toml(const toml::node& node) {
   return out.str();
 }
 
-std::vector<std::string> axis_values(const SweepReader& reader, const SweepAxis& axis, const toml::node& node) {
+std::vector<std::string> axis_values(const TomlReader& reader, const SweepAxis& axis, const toml::node& node) {
   const std::string where = "sweep.axis \"" + axis.key + "\": values";
   const toml::array* list = node.as_array();
   if (list == nullptr || list->empty()) reader.fail(node, where + " must be a list with at least one value");
@@ -71,7 +50,7 @@ std::vector<std::string> axis_values(const SweepReader& reader, const SweepAxis&
   return values;
 }
 
-void read_range(const SweepReader& reader, const toml::table& table, SweepAxis& axis) {
+void read_range(const TomlReader& reader, const toml::table& table, SweepAxis& axis) {
   const std::string where = "sweep.axis \"" + axis.key + "\": ";
   const auto *low = table.get("low"), *high = table.get("high");
   if (low == nullptr || high == nullptr || !low->is_number() || !high->is_number())
@@ -89,7 +68,7 @@ void read_range(const SweepReader& reader, const toml::table& table, SweepAxis& 
 }
 
 // Grid: `where` names earlier axes and one of their values each.
-void read_where(const SweepReader& reader, const toml::node& node, const std::vector<SweepAxis>& earlier,
+void read_where(const TomlReader& reader, const toml::node& node, const std::vector<SweepAxis>& earlier,
                 SweepAxis& axis) {
   const std::string where = "sweep.axis \"" + axis.key + "\": where";
   const toml::table* table = node.as_table();
@@ -105,7 +84,7 @@ void read_where(const SweepReader& reader, const toml::node& node, const std::ve
   }
 }
 
-SweepAxis read_axis(const SweepReader& reader, const toml::node& node, bool random) {
+SweepAxis read_axis(const TomlReader& reader, const toml::node& node, bool random) {
   const toml::table* table = node.as_table();
   if (table == nullptr) reader.fail(node, "sweep.axis must be tables: [[sweep.axis]]");
   reader.only(*table, "[[sweep.axis]]", {"key", "values", "low", "high", "log", "where"});
@@ -155,7 +134,7 @@ Rows grid_rows(const std::vector<SweepAxis>& axes) {
   return rows;
 }
 
-Rows list_rows(const SweepReader& reader, const toml::table& table, const std::vector<SweepAxis>& axes) {
+Rows list_rows(const TomlReader& reader, const toml::table& table, const std::vector<SweepAxis>& axes) {
   Rows rows(axes.front().values.size());
   for (const auto& axis : axes) {
     if (axis.values.size() != rows.size())
@@ -174,7 +153,7 @@ Rows random_rows(const std::vector<SweepAxis>& axes, std::int64_t points, std::u
   return rows;
 }
 
-void read_rows(const SweepReader& reader, const toml::table& table, std::uint64_t seed, Sweep& sweep) {
+void read_rows(const TomlReader& reader, const toml::table& table, std::uint64_t seed, Sweep& sweep) {
   reader.only(table, "[sweep]", {"mode", "points", "axis", "published", "claim"});
   const std::string mode = table["mode"].value_or(std::string(table.contains("mode") ? "" : "grid"));
   if (mode != "grid" && mode != "list" && mode != "random")
@@ -206,7 +185,7 @@ void read_rows(const SweepReader& reader, const toml::table& table, std::uint64_
 }
 
 // A place in `keys`, with a value that some point of the sweep has.
-void read_slice(const SweepReader& reader, const toml::table& table, const Sweep& sweep, SweepClaim& claim) {
+void read_slice(const TomlReader& reader, const toml::table& table, const Sweep& sweep, SweepClaim& claim) {
   for (const auto& [key, value] : table) {
     const auto found = std::find(sweep.keys.begin(), sweep.keys.end(), key.str());
     if (found == sweep.keys.end())
@@ -219,7 +198,7 @@ void read_slice(const SweepReader& reader, const toml::table& table, const Sweep
   }
 }
 
-void read_claims(const SweepReader& reader, const toml::node& node, Sweep& sweep) {
+void read_claims(const TomlReader& reader, const toml::node& node, Sweep& sweep) {
   const toml::array* list = node.as_array();
   if (list == nullptr) reader.fail(node, "sweep.claim must be tables: [[sweep.claim]]");
   for (const toml::node& item : *list) {
@@ -268,7 +247,7 @@ std::string without_places(const std::string& message) {
   return out;
 }
 
-PipelineConfig point_config(const SweepReader& reader, const toml::table& base, const Sweep& sweep, std::size_t p) {
+PipelineConfig point_config(const TomlReader& reader, const toml::table& base, const Sweep& sweep, std::size_t p) {
   toml::table root = base;
   std::string where;
   const auto refuse = [&](const std::string& problem) {
@@ -297,7 +276,7 @@ Sweep sweep_from_text(const std::string& text, const std::string& name) {
   data::Config config = data::Config::from_text(text, name);
   config.accept_table("sweep");
   const PipelineConfig plain = read_pipeline(config);  // mistakes outside [sweep], with their places
-  const SweepReader reader{name};
+  const TomlReader reader{name};
   toml::table base = toml::parse(text);
   const toml::table* table = base["sweep"].as_table();
   if (table == nullptr) throw Error(ErrorKind::usage, name + ": needs a table [sweep]");
