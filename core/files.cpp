@@ -78,6 +78,13 @@ void write_text_atomically(const fs::path& path, std::string_view text) {
   });
 }
 
+bool path_exists(const fs::path& path) {
+  std::error_code status;
+  const bool there = fs::exists(path, status);
+  if (status) throw Error(ErrorKind::io, "cannot look for " + path.string() + ": " + status.message());
+  return there;
+}
+
 std::string read_text(const fs::path& path, std::uint64_t max_bytes) {
   std::error_code status;
   if (fs::is_directory(path, status)) throw Error(ErrorKind::io, "cannot read " + path.string() + ": it is a folder");

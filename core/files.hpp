@@ -17,6 +17,9 @@ void write_atomically(const fs::path& path, const std::function<void(const fs::p
 /// The same for a text held in memory.
 void write_text_atomically(const fs::path& path, std::string_view text);
 
+/// Whether something is at `path`. Errors: io when that cannot be told (a name too long, a folder that may not be searched).
+bool path_exists(const fs::path& path);
+
 /// Whole content of a file. Errors: io when it cannot be read, bad_data when it is larger than max_bytes.
 std::string read_text(const fs::path& path, std::uint64_t max_bytes = std::uint64_t{1} << 30);
 

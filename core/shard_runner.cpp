@@ -18,13 +18,13 @@ namespace {
 void claim_folder(const ShardJob& job) {
   require_writable_folder(job.folder);
   const fs::path path = job.folder / (job.name + ".job.json");
-  if (fs::exists(path)) {
+  if (path_exists(path)) {
     std::string fingerprint, name;
     Index shards = -1;
     try {
       const auto stored = nlohmann::json::parse(read_text(path));
       stored.at("fingerprint").get_to(fingerprint);
-      stored.at("shards").get_to(shards);
+      shards = stored.at("shards").get_ref<const nlohmann::json::number_integer_t&>();  // refuses fractions
       stored.at("name").get_to(name);
     } catch (const nlohmann::json::exception& error) {
       throw Error(ErrorKind::bad_data, path.string() + " is damaged (" + error.what() + "); delete the folder to start again");
@@ -49,7 +49,7 @@ ShardReport run_shards(const ShardJob& job, const ShardWork& work, const Progres
   claim_folder(job);
   std::vector<Index> missing;
   for (Index shard = 0; shard < job.shards; ++shard)
-    if (!fs::exists(shard_path(job, shard))) missing.push_back(shard);
+    if (!path_exists(shard_path(job, shard))) missing.push_back(shard);
 
   ShardReport report;
   report.kept = job.shards - static_cast<Index>(missing.size());

@@ -31,7 +31,8 @@ std::string manifest_hash(nlohmann::json json) {
 Manifest parse_manifest(const std::filesystem::path& path) {
   try {
     const auto json = nlohmann::json::parse(read_text(path, kMaxManifestBytes));
-    const int version = json.at("manifest_version").get<int>();
+    // By reference: another kind of number (1e300) is refused instead of converted.
+    const auto version = json.at("manifest_version").get_ref<const nlohmann::json::number_integer_t&>();
     if (version < kOldestManifestVersion || version > kManifestVersion)
       throw Error(ErrorKind::bad_data, path.string() + ": manifest version " + std::to_string(version) +
                                            "; this program reads versions " +
@@ -43,7 +44,7 @@ Manifest parse_manifest(const std::filesystem::path& path) {
     Manifest manifest;
     json.at("command").get_to(manifest.command);
     json.at("config_toml").get_to(manifest.config_toml);
-    json.at("seed").get_to(manifest.seed);
+    manifest.seed = json.at("seed").get_ref<const nlohmann::json::number_unsigned_t&>();
     json.at("version").get_to(manifest.version);
     json.at("instruction_set").get_to(manifest.instruction_set);
     json.at("files").get_to(manifest.files);
@@ -76,7 +77,7 @@ void require_same_run(const std::filesystem::path& folder, const Manifest& store
 RunFolder::RunFolder(std::filesystem::path folder, Manifest manifest)
     : folder_(std::move(folder)), manifest_(std::move(manifest)) {
   require_writable_folder(folder_);
-  if (std::filesystem::exists(path(kManifestName))) {
+  if (path_exists(path(kManifestName))) {
     Manifest stored = parse_manifest(path(kManifestName));
     require_same_run(folder_, stored, manifest_);
     manifest_ = std::move(stored);
@@ -97,7 +98,7 @@ std::filesystem::path RunFolder::path(const std::string& name) const {
 
 bool RunFolder::has(const std::string& name) const {
   const auto entry = manifest_.files.find(name);
-  if (entry == manifest_.files.end() || !std::filesystem::exists(path(name))) return false;
+  if (entry == manifest_.files.end() || !path_exists(path(name))) return false;
   if (hash_file(path(name)) != entry->second)
     throw Error(ErrorKind::bad_data, path(name).string() + " was changed since it was recorded in " +
                                          kManifestName + "; delete it to compute it again");

@@ -23,6 +23,7 @@ constexpr NamedFigures kFigures[] = {{"error/fit_before", &FitReport::fit_before
                                      {"error/held_out_after", &FitReport::held_out_after},
                                      {"error/new_weights_before", &FitReport::new_weights_before},
                                      {"error/new_weights_after", &FitReport::new_weights_after}};
+constexpr double kMostSamples = 1e15;  // of any count in the report
 // Files of version 1 may lack these.
 constexpr std::string_view kLaterFigures = "error/new_weights";
 
@@ -36,20 +37,24 @@ std::string joined_feature_names() {
   throw Error(ErrorKind::bad_data, path.string() + ": " + what);
 }
 
-Index whole_number(const data::Hdf5Reader& file, const std::filesystem::path& path, const std::string& name,
-                   double low, double high) {
-  const double value = file.number(name);
+Index to_whole(double value, const std::filesystem::path& path, const std::string& name, double low,
+               double high) {
   if (!(value >= low && value <= high) || value != std::floor(value))
     fail(path, name + " = " + std::to_string(value) + " is not a whole number from " + std::to_string(low) +
                    " to " + std::to_string(high));
   return static_cast<Index>(value);
 }
 
+Index whole_number(const data::Hdf5Reader& file, const std::filesystem::path& path, const std::string& name,
+                   double low, double high) {
+  return to_whole(file.number(name), path, name, low, high);
+}
+
 ErrorFigures read_figures(const data::Hdf5Reader& file, const std::filesystem::path& path,
                           const std::string& name) {
   const Vector v = file.vector(name);
   if (v.size() != 5) fail(path, name + " has " + std::to_string(v.size()) + " numbers; expected 5");
-  return {v[0], v[1], v[2], v[3], static_cast<Index>(v[4])};
+  return {v[0], v[1], v[2], v[3], to_whole(v[4], path, name + ", samples", 0, kMostSamples)};
 }
 
 Correction read_correction(const data::Hdf5Reader& file, const std::filesystem::path& path) {
@@ -181,8 +186,8 @@ ModelFile read_model(const std::filesystem::path& path) {
   }
   model.report.tile = model.tile;
   model.report.lsb_coulomb = file.number("lsb_coulomb");
-  model.report.fit_vectors = whole_number(file, path, "fit_vectors", 0, 1e15);
-  model.report.held_out_vectors = whole_number(file, path, "held_out_vectors", 0, 1e15);
+  model.report.fit_vectors = whole_number(file, path, "fit_vectors", 0, kMostSamples);
+  model.report.held_out_vectors = whole_number(file, path, "held_out_vectors", 0, kMostSamples);
   for (const NamedFigures& named : kFigures)
     if (file.has(named.name) || !std::string_view(named.name).starts_with(kLaterFigures))
       model.report.*named.figures = read_figures(file, path, named.name);

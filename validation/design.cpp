@@ -297,7 +297,7 @@ DesignOutcome run_design(const Design& design, const DesignOptions& options) {
   const auto total = static_cast<Index>(design.points.size());
   std::vector<Index> missing;
   for (Index p = 0; p < total; ++p)
-    if (!fs::exists(design_point_path(options.folder, p))) missing.push_back(p);
+    if (!path_exists(design_point_path(options.folder, p))) missing.push_back(p);
   DesignOutcome outcome;
   outcome.computed = static_cast<Index>(missing.size());
   outcome.kept = total - outcome.computed;

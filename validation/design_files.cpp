@@ -77,7 +77,7 @@ const std::vector<DesignFigure>& design_figures() {
 void claim_design_folder(const Design& design, const std::filesystem::path& folder) {
   require_writable_folder(folder / "points");
   const fs::path mark = folder / "design.fingerprint";
-  if (!fs::exists(mark)) return write_text_atomically(mark, design.fingerprint + "\n");
+  if (!path_exists(mark)) return write_text_atomically(mark, design.fingerprint + "\n");
   if (read_text(mark) != design.fingerprint + "\n")
     throw Error(ErrorKind::usage,
                 folder.string() + " holds another design (other points); choose another folder or delete it");

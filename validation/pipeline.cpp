@@ -461,7 +461,7 @@ nn::TrainState train_network(const PipelineConfig& config, const data::LabelledI
   require_writable_folder(work);
   const auto checkpoint = work / "checkpoint.h5";
   nn::TrainState state = nn::start_training(config.network, config.training);
-  if (std::filesystem::exists(checkpoint)) {
+  if (path_exists(checkpoint)) {
     nn::TrainState stored = nn::read_checkpoint(checkpoint);
     if (stored.settings == state.settings) state = std::move(stored);
   }
@@ -571,7 +571,7 @@ void run_pipeline(const PipelineConfig& config, const std::filesystem::path& fol
   threaded.reference.threads = threads;
   Run run{threaded, data::RunFolder(folder, manifest), threads, progress, {}};
   if (run.folder.manifest().complete) static_cast<void>(run.folder.has(kResults));  // throws when it was changed since
-  if (std::filesystem::exists(run.path(kResults))) run.results = read_results(run.path(kResults));
+  if (path_exists(run.path(kResults))) run.results = read_results(run.path(kResults));
   run.results.title = config.title;
 
   stage_train(run, train, test);

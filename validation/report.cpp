@@ -57,17 +57,17 @@ void check_inputs(const fs::path& folder) {
   if (!fs::is_directory(folder))
     throw Error(ErrorKind::io, "report: " + folder.string() + " is not a folder");
   bool any = false;
-  if (fs::exists(folder / "manifest.json")) {
+  if (path_exists(folder / "manifest.json")) {
     data::read_manifest(folder);
     any = true;
   }
-  if (fs::exists(folder / "results.json")) {
+  if (path_exists(folder / "results.json")) {
     read_results(folder / "results.json");
     any = true;
   }
   for (const auto& entry : fs::directory_iterator(folder))
     if (entry.path().extension() == ".h5" && entry.is_regular_file()) check_picture(entry.path());
-  for (const Picture& picture : kPictures) any = any || fs::exists(folder / picture.file);
+  for (const Picture& picture : kPictures) any = any || path_exists(folder / picture.file);
   if (!any)
     throw Error(ErrorKind::usage, "report: " + folder.string() +
                                       " holds nothing to report (expected manifest.json, results.json, "
@@ -108,7 +108,7 @@ void write_report(const std::filesystem::path& run_folder) {
   check_inputs(run_folder);
   write_atomically(run_folder / "report.html", [&](const fs::path& temporary) {
     make_page(run_folder, temporary);
-    if (!fs::exists(temporary) || fs::file_size(temporary) == 0)
+    if (!path_exists(temporary) || fs::file_size(temporary) == 0)
       throw Error(ErrorKind::io, "report: Python made no page");
   });
 }

@@ -151,7 +151,7 @@ StudyPieces::Training StudyPieces::training(const std::string& name, const std::
 }
 
 void record_study_results(const std::filesystem::path& folder, const std::vector<std::string>& names) {
-  if (!std::filesystem::exists(folder / "manifest.json")) return;
+  if (!path_exists(folder / "manifest.json")) return;
   data::RunFolder run(folder, data::read_manifest(folder));
   for (const std::string& name : names) run.record(name);
   run.finish();

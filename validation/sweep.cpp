@@ -67,7 +67,7 @@ void claim_sweep_folder(const Sweep& sweep, const SweepOptions& options) {
   require_writable_folder(options.folder / "points");
   const std::string mark = fmt::format("{} {}\n", sweep.fingerprint, options.noise_draws);
   const fs::path path = options.folder / "sweep.fingerprint";
-  if (!fs::exists(path)) return write_text_atomically(path, mark);
+  if (!path_exists(path)) return write_text_atomically(path, mark);
   if (read_text(path) != mark)
     throw Error(ErrorKind::usage, options.folder.string() +
                                       " holds another sweep (other points or noise draws); choose another "
@@ -266,7 +266,7 @@ SweepOutcome run_sweep(const Sweep& sweep, const SweepOptions& options) {
   std::vector<Index> missing;
   SweepOutcome outcome;
   for (Index p = options.shard - 1; p < total; p += options.shards) {
-    if (fs::exists(sweep_point_path(options, p)))
+    if (path_exists(sweep_point_path(options, p)))
       ++outcome.kept;
     else
       missing.push_back(p);
@@ -283,7 +283,7 @@ SweepOutcome run_sweep(const Sweep& sweep, const SweepOptions& options) {
     if (!progress.tell(1.0)) stop();
   });
   for (Index p = 0; p < total; ++p)
-    if (fs::exists(sweep_point_path(options, p))) ++outcome.finished;
+    if (path_exists(sweep_point_path(options, p))) ++outcome.finished;
   if (outcome.finished < total) return outcome;
   for (Index p = 0; p < total; ++p) outcome.points.push_back(read_point(sweep_point_path(options, p)));
   write_text_atomically(options.folder / "sweep.csv", sweep_csv(sweep, outcome.points));

@@ -16,7 +16,7 @@ namespace {
 
 nn::TrainState begin_or_resume(const PipelineConfig& config, const std::filesystem::path& checkpoint) {
   nn::TrainState state = nn::start_training(config.network, config.training);
-  if (checkpoint.empty() || !std::filesystem::exists(checkpoint)) return state;
+  if (checkpoint.empty() || !path_exists(checkpoint)) return state;
   nn::TrainState stored = nn::read_checkpoint(checkpoint);
   if (stored.settings != state.settings)
     throw Error(ErrorKind::usage, checkpoint.string() + " belongs to a training with other settings; delete its folder to begin anew, or name another output");

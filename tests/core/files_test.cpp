@@ -67,6 +67,10 @@ TEST_CASE("Places that cannot be written or read are input/output errors that na
   require_error(error_of([&] { read_text(folder / "missing"); }), ErrorKind::io, {"missing"});
   require_error(error_of([&] { hash_file(folder / "missing"); }), ErrorKind::io, {"missing"});
   require_error(error_of([&] { read_text(folder.path()); }), ErrorKind::io, {"folder"});
+  require_error(error_of([&] { path_exists(folder / std::string(300, 'n')); }), ErrorKind::io, {"nnn", "too long"});
+  REQUIRE_FALSE(path_exists(folder / "missing"));
+  REQUIRE_FALSE(path_exists(below_a_file));
+  REQUIRE(path_exists(folder / "plain"));
 }
 
 TEST_CASE("read_text refuses a file beyond its limit", "[error]") {

@@ -117,7 +117,9 @@ TEST_CASE("A damaged manifest is bad data", "[error]") {
                                             replace("\"files\": {}", "\"files\": 3"),
                                             replace("\"complete\": false", "\"complete\": \"no\""),
                                             replace("seed = 1", "seed = 7"),
-                                            replace("\"manifest_version\": 2", "\"manifest_version\": 9")};
+                                            replace("\"manifest_version\": 2", "\"manifest_version\": 9"),
+                                            replace("\"manifest_version\": 2", "\"manifest_version\": 1e300"),
+                                            replace("\"seed\": 1844", "\"seed\": -1844")};
   for (const auto& text : damaged) {
     INFO(text);
     put_bytes(folder / "run/manifest.json", text);
