@@ -3,6 +3,7 @@
 # line coverage, fuzzing, and 500 fits. Prints a scorecard and writes it to build/scorecard.md; the exit code is 1 when a line says FAIL.
 # Usage: scripts/check_all.sh [tests] [sanitizers] [kills] [threads] [coverage] [fuzz] [fits]   (all when none is named)
 #   CROSSTILE_FUZZ_SECONDS=600   in total, shared among the targets
+#   CROSSTILE_FUZZ_SEED=1        the same inputs in the same order; without it each run tries others
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 jobs=2
@@ -71,16 +72,30 @@ fits() {
   else line "500 fits" "95 % intervals cover the truth" "see $logs/fits.log" FAIL; fi
 }
 
+# fuzz_one TARGET SECONDS: 0 when nothing was found. What stops it is kept beside the log, and printed: it goes into tests/fuzz/corpus.
+fuzz_one() {
+  local name=$1 log="$logs/fuzz-$1.log"
+  mkdir -p "$logs/corpus/$name"
+  (cd "$logs" && ../fuzz/bin/fuzz_"$name" -max_total_time="$2" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$name-" \
+    ${CROSSTILE_FUZZ_SEED:+-seed="$CROSSTILE_FUZZ_SEED"} "corpus/$name" "../../tests/fuzz/corpus/$name" > "fuzz-$name.log" 2>&1) && return 0
+  echo "fuzz_$name stopped; the end of $log:" >&2
+  grep -a -v -E '^#[0-9]+|NEW_FUNC' "$log" | tail -n 40 | cut -c1-300 >&2
+  return 1
+}
+
 fuzz() {
-  local names=(config csv idx hdf5 manifest model) each runs=0 crashes=0 name
+  local names=(config csv idx hdf5 manifest model) each runs=0 crashes=0 name pids=()
   scripts/setup.sh fuzz > "$logs/fuzz-setup.log" 2>&1 || { line fuzzing "no crash" "" "skipped: clang is not installed and cannot be"; return; }
   build fuzz fuzz || { line fuzzing "no crash" "see $logs/fuzz-build.log" FAIL; return; }
   each=$((${CROSSTILE_FUZZ_SECONDS:-600} / ${#names[@]}))
   for name in "${names[@]}"; do
-    mkdir -p "$logs/corpus/$name"
-    (cd "$logs" && ../fuzz/bin/fuzz_"$name" -max_total_time="$each" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$name-" \
-      "corpus/$name" "../../tests/fuzz/corpus/$name" > "fuzz-$name.log" 2>&1) || crashes=$((crashes + 1))
-    runs=$((runs + $(grep -o 'number_of_executed_units: [0-9]*' "$logs/fuzz-$name.log" | grep -o '[0-9]*$' || echo 0)))
+    [ "${#pids[@]}" -lt "$jobs" ] || { wait "${pids[0]}" || crashes=$((crashes + 1)); pids=("${pids[@]:1}"); }
+    fuzz_one "$name" "$each" &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid" || crashes=$((crashes + 1)); done
+  for name in "${names[@]}"; do
+    runs=$((runs + $(grep -a -o 'number_of_executed_units: [0-9]*' "$logs/fuzz-$name.log" | grep -o '[0-9]*$' || echo 0)))
   done
   if [ "$crashes" -eq 0 ]; then line fuzzing "no crash, no hang, no leak" "$runs inputs, ${#names[@]} targets, $each s each" ok
   else line fuzzing "no crash, no hang, no leak" "$crashes targets stopped: $logs/fuzz-*.log" FAIL; fi
