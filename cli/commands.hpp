@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/program.hpp"
+#include "validation/study_base.hpp"
 
 namespace crosstile::cli {
 
@@ -18,6 +19,9 @@ void add_sweep_command(CLI::App& app, Program& program);
 void add_info_command(CLI::App& app, Program& program);
 void add_doctor_command(CLI::App& app, Program& program);
 void add_completion_command(CLI::App& app, Program& program);  // after the others: it describes them
+/// The pieces of a study and what they cost on this machine. name: of the subcommand of study.
+std::vector<validation::PieceKind> estimate_study_command(const std::string& name, const std::string& file,
+                                                          int threads, const Progress& progress);
 /// --dry-run of the commands that take long. To be called after them; what it returns, after the command line was parsed.
 std::function<void()> add_dry_runs(CLI::App& app, Program& program);
 

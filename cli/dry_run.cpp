@@ -9,6 +9,7 @@
 #include "cli/commands.hpp"
 #include "core/parallel.hpp"
 #include "data/config.hpp"
+#include "validation/design.hpp"
 #include "validation/pipeline.hpp"
 #include "validation/sweep.hpp"
 #include "validation/train_study.hpp"
@@ -36,8 +37,9 @@ double peak_memory() {
 // One stage: the measured piece and what follows from it.
 struct Estimate {
   std::string stage, measured;
-  double seconds = 0.0;
+  double seconds = 0.0;  // of all pieces
   double peak_bytes = 0.0;
+  Index pieces = 1;
 };
 
 int thread_count(int threads, Index pieces) {
@@ -51,27 +53,38 @@ double result_bytes(const data::ReferenceSet& set) {
   return 2.0 * 8.0 * static_cast<double>(set.vectors()) * lines;
 }
 
-Estimate estimate_reference(const validation::PipelineConfig& config, const Progress& progress) {
-  const auto set = validation::reference_inputs(config);
-  const double before = peak_memory();
-  // Vectors differ in density and scale: several, spread over the set.
-  Index tried = 0;
+struct Tried {
+  Index vectors = 0;
+  double seconds = 0.0;  // of one
+};
+
+// Vectors differ in density and scale: several, spread over the set.
+Tried try_vectors(const data::ReferenceSet& set, const circuit::ReferenceOptions& options, Index most,
+                  const Progress& progress) {
+  Tried out;
   double seconds = 0.0;
-  const Index most = std::min<Index>(set.vectors(), 16);
-  while (tried < most && (tried < 2 || seconds < kLongEnough)) {
-    report_progress(progress, static_cast<double>(tried) / static_cast<double>(most), "trying vectors");
-    const Index vector = tried * set.vectors() / most;
+  most = std::min(set.vectors(), most);
+  while (out.vectors < most && (out.vectors < 2 || seconds < kLongEnough)) {
+    report_progress(progress, static_cast<double>(out.vectors) / static_cast<double>(most), "trying vectors");
+    const Index vector = out.vectors * set.vectors() / most;
     seconds += seconds_of([&] {
-      const auto charges = circuit::run_vector(set, vector, config.reference);
+      const auto charges = circuit::run_vector(set, vector, options);
       if (charges.status != circuit::Status::ok)
         throw Error(ErrorKind::not_converged, fmt::format("vector {}: {}", vector, charges.failure));
     });
-    ++tried;
+    ++out.vectors;
   }
+  out.seconds = seconds / static_cast<double>(out.vectors);
+  return out;
+}
+
+Estimate estimate_reference(const validation::PipelineConfig& config, const Progress& progress) {
+  const auto set = validation::reference_inputs(config);
+  const double before = peak_memory();
+  const auto [tried, of_a_vector] = try_vectors(set, config.reference, 16, progress);
   const Index shards =
       (set.vectors() + config.reference.vectors_per_shard - 1) / config.reference.vectors_per_shard;
   const int threads = thread_count(config.reference.threads, shards);
-  const double of_a_vector = seconds / static_cast<double>(tried);
   const double rounds = std::ceil(static_cast<double>(shards) / threads) *
                         static_cast<double>(config.reference.vectors_per_shard);
   const double serial = std::min(rounds, static_cast<double>(set.vectors()));
@@ -143,6 +156,39 @@ Estimate estimate_sweep(const std::string& file, Index shards, int threads, Inde
           peak_memory() + (at_once - 1) * (peak_memory() - before)};
 }
 
+// The circuit's vectors at every point; the fit and the timing of the fast model are of the same order.
+Estimate estimate_design(const std::string& file, int threads, const Progress& progress) {
+  if (std::filesystem::path(file).extension() != ".toml")
+    throw Error(ErrorKind::usage, file + ": --dry-run is for a design of experiments (.toml)");
+  const auto design = validation::read_design(file);
+  const double before = peak_memory();
+  double seconds = 0.0;
+  Index made = 0;
+  for (std::size_t p = 0; p < design.points.size(); ++p) {
+    const auto& point = design.points[p];
+    report_progress(progress, static_cast<double>(p) / static_cast<double>(design.points.size()), point.name);
+    seconds += design.timing_seconds;
+    if (!point.reference.empty()) continue;
+    const auto set = validation::reference_inputs(point.config);
+    const auto tried = try_vectors(set, point.config.reference, 2, {});
+    seconds += tried.seconds * static_cast<double>(set.vectors());
+    ++made;
+  }
+  const int at_once = thread_count(threads, static_cast<Index>(design.points.size()));
+  return {"circuit",
+          fmt::format("2 vectors at each of {} points; {} at a time", made, at_once),
+          seconds / at_once, peak_memory() + (at_once - 1) * (peak_memory() - before)};
+}
+
+std::vector<Estimate> estimate_study(const std::string& name, const std::string& file, int threads,
+                                     const Progress& progress) {
+  std::vector<Estimate> out;
+  for (const auto& kind : estimate_study_command(name, file, threads, progress))
+    out.push_back({kind.name, fmt::format("{} of {:.2g} s", kind.count, kind.seconds),
+                   static_cast<double>(kind.count) * kind.seconds, peak_memory(), kind.count});
+  return out;
+}
+
 std::string in_words(double seconds) {
   if (seconds < 90.0) return fmt::format("{:.2g} s", seconds);
   if (seconds < 5400.0) return fmt::format("{:.0f} min", seconds / 60.0);
@@ -156,8 +202,8 @@ void say_estimates(const std::vector<Estimate>& stages, const std::string& rest,
     seconds += one.seconds;
     peak = std::max(peak, one.peak_bytes);
     program.say(
-        fmt::format("{:<15} about {:<8} (measured: {})", one.stage, in_words(one.seconds), one.measured));
-    list.push_back({{"stage", one.stage}, {"measured", one.measured}, {"seconds", one.seconds}});
+        fmt::format("{:<34} about {:<8} (measured: {})", one.stage, in_words(one.seconds), one.measured));
+    list.push_back({{"stage", one.stage}, {"measured", one.measured}, {"pieces", one.pieces}, {"seconds", one.seconds}});
   }
   program.say(
       fmt::format("together about {}, memory about {:.2g} GiB; finished work that is found is not counted "
@@ -189,6 +235,13 @@ void dry_run_command(const CLI::App& command, Program& program) {
         slash == std::string::npos ? 1 : std::max<Index>(1, std::atol(shard.c_str() + slash + 1));
     return say_estimates({estimate_sweep(file, shards, threads, draws, program.progress())}, "", program);
   }
+  if (command.get_parent()->get_name() == "study")
+    return say_estimates(estimate_study(name, file, threads, program.progress()),
+                         "Measured on a part of the images; searches take as many pieces as they happen to need.",
+                         program);
+  if (name == "compare")
+    return say_estimates({estimate_design(file, threads, program.progress())},
+                         "Fits and ngspice come on top.", program);
   data::Config toml = data::Config::from_file(file);
   auto config = validation::read_pipeline(toml);
   config.training.threads = threads;
@@ -211,8 +264,10 @@ void dry_run_command(const CLI::App& command, Program& program) {
 
 std::function<void()> add_dry_runs(CLI::App& app, Program& program) {
   std::vector<std::pair<CLI::App*, CLI::Option*>> flags;
-  for (const char* name : {"run", "generate", "train", "sweep"}) {
-    CLI::App* command = app.get_subcommand(name);
+  std::vector<CLI::App*> commands = app.get_subcommand("study")->get_subcommands({});
+  for (const char* name : {"run", "generate", "train", "sweep", "compare"})
+    commands.push_back(app.get_subcommand(name));
+  for (CLI::App* command : commands) {
     CLI::Option* flag = command->add_flag("--dry-run");
     flag->description(
         "say what it would take in time and memory, from a small piece of the work; write nothing");

@@ -169,4 +169,17 @@ LabelledImages read_labelled_images(const std::filesystem::path& images, const s
   return set;
 }
 
+void require_same_shape(const LabelledImages& train, const LabelledImages& test) {
+  const bool known = train.height > 0 && test.height > 0;
+  if (train.inputs.cols() == test.inputs.cols() &&
+      (!known || (train.height == test.height && train.width == test.width)))
+    return;
+  const auto text = [](const LabelledImages& set) {
+    return set.height > 0 ? std::to_string(set.height) + " x " + std::to_string(set.width)
+                          : std::to_string(set.inputs.cols());
+  };
+  throw Error(ErrorKind::bad_data,
+              "the training images have " + text(train) + " pixels, the test images " + text(test));
+}
+
 }  // namespace crosstile::data

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Writes docs/validation.md from docs/validation.template.md, docs/claims.toml and what commands have left: build/bench/*.json
-(scripts/bench.sh), runs/*/results.json (studies, sweeps, the demo), build/validation/tests.json (--tests). No number is typed by hand.
+(scripts/bench.sh), runs/*/results.json (studies, sweeps, the demo), build/validation/tests.json (--tests), build/scorecard.tsv
+(scripts/check_all.sh), build/gate.tsv (.ci/run). No number is typed by hand.
 
-    scripts/validation.py [--tests] [--bin DIR] [--bench DIR] [--runs DIR] [--out FILE]
+    scripts/validation.py [--tests] [--bin DIR] [--bench DIR] [--runs DIR] [--scores DIR] [--out FILE]
 """
 import argparse
 import fnmatch
@@ -195,6 +196,27 @@ class Tests:
         return [[claim["text"], claim["goal"], text, "passes" if known["passed"] else "**fails**", command]]
 
 
+class Scores:
+    """Lines of scripts/check_all.sh and .ci/run: what, bar, reached, verdict, seconds."""
+    def __init__(self, folder):
+        self.lines = []
+        for name in ("scorecard.tsv", "gate.tsv"):
+            path = os.path.join(folder, name)
+            if os.path.exists(path):
+                with open(path, encoding="utf-8") as source:
+                    self.lines += [line.rstrip("\n").split("\t") for line in source]
+
+    def rows(self, claim):
+        for what, bar, reached, verdict_text, _ in self.lines:
+            if what == claim["score"]:
+                return [[claim["text"], bar, reached, "met" if verdict_text == "ok" else verdict_text, "`%s`" % claim["make"]]]
+        return [[claim["text"], claim.get("goal", ""), not_measured(claim["make"]), "", ""]]
+
+    def table(self):
+        lines = [line for line in self.lines if line[0] != "the gate"]
+        return markdown_table(["what", "bar", "reached", "", "seconds"], lines) if lines else "*" + not_measured("scripts/check_all.sh") + "*\n"
+
+
 # ---- the page -----------------------------------------------------------------------------------------------------------------
 
 def markdown_table(columns, rows):
@@ -202,7 +224,9 @@ def markdown_table(columns, rows):
     return "\n".join(lines + ["| %s |" % " | ".join(map(cell, row)) for row in rows])
 
 
-def claim_rows(claim, benches, runs, tests):
+def claim_rows(claim, benches, runs, tests, scores):
+    if "score" in claim:
+        return scores.rows(claim)
     if "bench" in claim:
         return benches.rows(claim)
     if "run" in claim:
@@ -218,6 +242,7 @@ def main():
     options.add_argument("--bin", default=os.path.join(SOURCE, "build/release/bin"), help="folder of the test programs")
     options.add_argument("--bench", default=os.path.join(SOURCE, "build/bench"), help="folder of the bench tables")
     options.add_argument("--runs", default=os.path.join(SOURCE, "runs"), help="folder of the run folders")
+    options.add_argument("--scores", default=os.path.join(SOURCE, "build"), help="folder of scorecard.tsv (scripts/check_all.sh) and gate.tsv (.ci/run)")
     options.add_argument("--out", default=os.path.join(SOURCE, "docs/validation.md"))
     given = options.parse_args()
     with open(os.path.join(SOURCE, "docs/claims.toml"), "rb") as source:
@@ -225,6 +250,7 @@ def main():
     with open(os.path.join(SOURCE, "docs/validation.template.md"), encoding="utf-8") as source:
         page = source.read()
     benches, runs, tests = Benches(given.bench), Runs(given.runs), Tests(os.path.join(SOURCE, "build/validation/tests.json"))
+    scores = Scores(given.scores)
     if given.tests:
         for claim in claims:
             if "test" in claim:
@@ -233,7 +259,7 @@ def main():
 
     sections = {}
     for claim in claims:
-        sections.setdefault(claim["section"], []).extend(claim_rows(claim, benches, runs, tests))
+        sections.setdefault(claim["section"], []).extend(claim_rows(claim, benches, runs, tests, scores))
 
     def fill(match):
         kind, *rest = match.group(1).split("|")
@@ -242,6 +268,8 @@ def main():
             return markdown_table(["claim", "goal", "reached", "", "command"], sections.pop(rest[0]))
         if kind.strip() == "results":
             return runs.tables(rest[0], rest[1])
+        if kind.strip() == "scorecard":
+            return scores.table()
         if kind.strip() == "sources":
             return "\n".join("* " + s for s in benches.sources()) or "* no bench tables here"
         sys.exit("validation: the template asks for \"%s\", which is not known" % match.group(1))

@@ -48,13 +48,13 @@ double layer_rms(const Matrix& values) {
   return std::sqrt(values.squaredNorm() / static_cast<double>(values.size()));
 }
 
-BudgetRun::BudgetRun(const BudgetStudy& study, const std::filesystem::path& folder, int threads,
-                     const Progress& progress)
+BudgetRun::BudgetRun(const BudgetStudy& study, const StudyOptions& options)
     : study_(study),
-      threads_(threads),
-      progress_(progress),
-      pieces_(folder, "irdrop", study_source(study), study.data),
+      threads_(options.threads),
+      progress_(options.progress),
+      pieces_(options, "irdrop", study_source(study), study.data),
       images_(study.data, study.network.layers.back(), study.images, study.calibration_images) {
+  images_.cut(options.trial);
   steps_ =
       2.0 + 2.0 * kEffects + kEffects + 4.0 +
       static_cast<double>(study.table_r_ohm.size() * study.table_passes.size() * study.table_adc_bits.size());
@@ -64,14 +64,8 @@ void BudgetRun::prepare_network() {
   if (!study_.network_file.empty()) {
     network_ = nn::read_network(study_.network_file);
   } else {
-    nn::TrainOptions options = study_.training;
+    nn::TrainOptions options = digital_options(study_.training, study_.clip_sigma);
     options.threads = threads_;
-    if (study_.clip_sigma > 0.0) {
-      nn::HardwareAwareOptions clip;
-      clip.noise = nn::WeightNoise::none;
-      clip.clip_sigma = study_.clip_sigma;
-      options.kinds = {nn::hardware_aware_kind(clip)};
-    }
     const auto trained = pieces_.training("network", [&] {
       return train_piece(study_.network, nullptr, options, images_.train, [this](double, std::string_view) {
         report("training");
@@ -205,24 +199,31 @@ BudgetRun::LayerError BudgetRun::layer_error(const Condition& condition) const {
 void BudgetRun::add_budget(const std::string& name, const Strengths& strengths) {
   report(name);
   const Condition here = condition(name, strengths);
-  const auto found = pieces_.numbers("budget-" + budget_piece_name(name), [&] {
+  const auto make = [&] {
     StudyPieces::Numbers numbers = accuracy(here);
     if (!numbers.failure.empty()) return numbers;
     const LayerError error = layer_error(here);
     numbers.values["rms_lsb"] = error.rms_lsb;
     numbers.values["rms_relative"] = error.rms_relative;
     return numbers;
-  });
+  };
+  const auto found = pieces_.numbers("budget-" + budget_piece_name(name), make, cost_kind("error budget", here));
   done_ += 1.0;
   if (!found.failure.empty()) throw Error(ErrorKind::not_converged, name + ": " + found.failure);
   out_.budget.push_back({name, found.at("rms_lsb"), found.at("rms_relative"), found.at("accuracy"),
                          found.at("draw_error"), sampled_star(found.at("accuracy"))});
 }
 
+std::string BudgetRun::cost_kind(const std::string& what, const Condition& condition) {
+  return what + (condition.random ? ", several chips" : ", one chip") +
+         (has_wires(condition.tile) ? " with wires" : "");
+}
+
 // Standard error: of the chips, and of the images that were lost (as a Poisson number; the digital network
 // sees the same images).
 FactorSample BudgetRun::star_sample(const Condition& condition) {
-  const auto found = pieces_.numbers(budget_piece_name(condition.name), [&] { return accuracy(condition); });
+  const auto found =
+      pieces_.numbers(budget_piece_name(condition.name), [&] { return accuracy(condition); }, cost_kind("accuracy", condition));
   if (!found.failure.empty()) return {0.0, 0.0};  // diverged: worse than any level
   const double a = found.at("accuracy"), per_star = digital_accuracy_ - chance_;
   const auto images = static_cast<double>(images_.test.inputs.rows());
@@ -279,9 +280,8 @@ BudgetOutcome BudgetRun::run() {
   return out_;
 }
 
-BudgetOutcome run_budget_study(const BudgetStudy& study, const std::filesystem::path& folder, int threads,
-                               const Progress& progress) {
-  return BudgetRun(study, folder, threads, progress).run();
+BudgetOutcome run_budget_study(const BudgetStudy& study, const StudyOptions& options) {
+  return BudgetRun(study, options).run();
 }
 
 }  // namespace crosstile::validation

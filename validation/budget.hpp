@@ -17,6 +17,7 @@
 #include "nn/evaluate.hpp"
 #include "validation/pipeline.hpp"
 #include "validation/results.hpp"
+#include "validation/study_base.hpp"
 
 namespace crosstile::validation {
 
@@ -136,10 +137,8 @@ struct BudgetOutcome {
   Index made = 0, kept = 0;  ///< pieces of this call, and found finished
 };
 
-/// folder: where finished pieces are kept and found (validation/study_base.hpp); empty: nowhere. Errors:
-/// usage, also for a folder of another study; io, bad_data; not_converged; interrupted by the callback.
-BudgetOutcome run_budget_study(const BudgetStudy& study, const std::filesystem::path& folder, int threads,
-                               const Progress& progress = {});
+/// Errors: usage, also for a folder of another study; io, bad_data; not_converged; interrupted by the callback.
+BudgetOutcome run_budget_study(const BudgetStudy& study, const StudyOptions& options);
 
 /// results.json, budget.csv, budget.h5 and budget.svg in `folder`. Errors: io.
 Results write_budget_study(const BudgetStudy& study, const BudgetOutcome& outcome,

@@ -70,7 +70,7 @@ void BudgetRun::confirm(const Condition& condition, Limit& limit) {
   if (study_.confirm_images == 0) return;
   report("full circuit at the limit");
   const auto found = pieces_.numbers(fmt::format("confirm-{}", budget_piece_name(condition.name)), [&] {
-    const MatrixF images = layer_images_.topRows(std::min(study_.confirm_images, layer_images_.rows()));
+    const MatrixF images = layer_images_.topRows(std::min(pieces_.part(study_.confirm_images), layer_images_.rows()));
     const nn::TileSystem system = system_of(first_layer(network_), condition);
     const int bits = condition.tile.pulse.dac_bits;
     tilemodel::ModelSpec ideal;
@@ -173,7 +173,7 @@ void BudgetRun::add_trade(double ohm, data::Passes passes, Index bits) {
       std::clamp(here.tile.pulse.split_bits, 1, std::max(1, here.tile.pulse.dac_bits - 2));
   here.tile.adc.bits = static_cast<int>(bits);
   report(here.name);
-  const auto found = pieces_.numbers(here.name, [&] {
+  const auto make = [&] {
     StudyPieces::Numbers numbers = accuracy(here);
     if (!numbers.failure.empty()) return numbers;
     tilemodel::EnergyModel
@@ -186,7 +186,8 @@ void BudgetRun::add_trade(double ohm, data::Passes passes, Index bits) {
     numbers.values["joule"] = cost.total_joule();
     numbers.values["latency_s"] = cost.latency_s;
     return numbers;
-  });
+  };
+  const auto found = pieces_.numbers(here.name, make, "trade");
   done_ += 1.0;
   if (!found.failure.empty()) throw Error(ErrorKind::not_converged, here.name + ": " + found.failure);
   out_.trade.push_back({ohm, passes, bits, found.at("accuracy"), found.at("draw_error"),

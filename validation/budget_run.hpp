@@ -21,8 +21,7 @@ std::string budget_piece_name(const std::string& name);
 // The study at work.
 class BudgetRun {
  public:
-  BudgetRun(const BudgetStudy& study, const std::filesystem::path& folder, int threads,
-            const Progress& progress);
+  BudgetRun(const BudgetStudy& study, const StudyOptions& options);
   BudgetOutcome run();
 
  private:
@@ -49,6 +48,8 @@ class BudgetRun {
     return nn::normalised_accuracy(accuracy, digital_accuracy_, chance_);
   }
   FactorSample star_sample(const Condition& condition);
+  // What an accuracy costs goes with these.
+  static std::string cost_kind(const std::string& what, const Condition& condition);
 
   void prepare_network();
   void prepare_scales();
@@ -64,7 +65,7 @@ class BudgetRun {
 
   const BudgetStudy& study_;
   int threads_;
-  const Progress& progress_;
+  Progress progress_;
   StudyPieces pieces_;
   StudyImages images_;
   nn::Network network_;

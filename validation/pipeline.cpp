@@ -560,6 +560,7 @@ void run_pipeline(const PipelineConfig& config, const std::filesystem::path& fol
   // Inputs are read before anything is written.
   const auto train = load(config.data.train_images, config.data.train_labels);
   const auto test = load(config.data.test_images, config.data.test_labels);
+  data::require_same_shape(train, test);
   data::Manifest manifest;
   manifest.command = command;
   manifest.config_toml = config.toml;

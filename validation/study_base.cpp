@@ -3,20 +3,37 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "core/error.hpp"
 #include "core/files.hpp"
 #include "core/version.hpp"
+#include "nn/evaluate.hpp"
+#include "nn/hardware_aware_layer.hpp"
 #include "nn/network_file.hpp"
 
 namespace crosstile::validation {
 
+struct StudyTrial::Kind {
+  std::string name;
+  Index count = 1;
+  double seconds = 0.0;
+  bool is_training = false;
+  double scale = 0.0;  // of the time; 0: the time goes with the images
+  StudyPieces::Numbers numbers;
+  StudyPieces::Training training;
+};
+
 namespace {
 
 constexpr const char* kPieces = "pieces";
+// Of the smaller trial; the larger one has twice as many.
+constexpr Index kTrialTrain = 1000, kTrialTest = 150;
+constexpr Index kTrialPart = 2;  // of things that go one by one: images through the full circuit
 
 StudyPieces::Numbers read_piece(const std::filesystem::path& path) {
   try {
@@ -34,6 +51,16 @@ StudyPieces::Numbers read_piece(const std::filesystem::path& path) {
 std::string piece_text(const StudyPieces::Numbers& piece) {
   const nlohmann::json json = {{"failure", piece.failure}, {"values", piece.values}};
   return json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+// The words of a piece's name that have no digits: "s1-20ohm-direct-circuit" is "direct circuit".
+std::string words_of(const std::string& name) {
+  std::string out, word;
+  std::istringstream words(name);
+  while (std::getline(words, word, '-'))
+    if (!word.empty() && word.find_first_of("0123456789") == std::string::npos)
+      out += (out.empty() ? "" : " ") + word;
+  return out;
 }
 
 double processor_seconds() {
@@ -91,9 +118,10 @@ double StudyPieces::Numbers::at(const std::string& name) const {
   return found->second;
 }
 
-StudyPieces::StudyPieces(const std::filesystem::path& folder, const std::string& name,
-                         const std::string& config, const DataFiles& files) {
-  if (folder.empty()) return;
+StudyPieces::StudyPieces(const StudyOptions& options, const std::string& name, const std::string& config,
+                         const DataFiles& files)
+    : trial_(options.trial) {
+  if (options.folder.empty() || trial_) return;
   data::Manifest manifest;
   manifest.command = "study " + name;
   manifest.config_toml = config;
@@ -107,11 +135,14 @@ StudyPieces::StudyPieces(const std::filesystem::path& folder, const std::string&
   }
   manifest.version = kVersion;
   manifest.instruction_set = kInstructionSet;
-  folder_.emplace(folder, manifest);
+  folder_.emplace(options.folder, manifest);
   std::filesystem::create_directories(folder_->path(kPieces));
 }
 
-StudyPieces::Numbers StudyPieces::numbers(const std::string& name, const std::function<Numbers()>& make) {
+StudyPieces::Numbers StudyPieces::numbers(const std::string& name, const std::function<Numbers()>& make,
+                                          const std::string& kind) {
+  if (trial_)
+    return tried(kind.empty() ? words_of(name) : kind, &StudyTrial::Kind::numbers, make);
   const std::string file = std::string(kPieces) + "/" + name + ".json";
   if (folder_ && folder_->has(file)) {
     ++kept;
@@ -127,6 +158,7 @@ StudyPieces::Numbers StudyPieces::numbers(const std::string& name, const std::fu
 }
 
 StudyPieces::Training StudyPieces::training(const std::string& name, const std::function<Training()>& make) {
+  if (trial_) return tried("training " + words_of(name), &StudyTrial::Kind::training, make);
   const std::string file = std::string(kPieces) + "/" + name + ".h5";
   std::optional<Training> now;
   const Numbers about = numbers(name, [&] {
@@ -147,6 +179,52 @@ StudyPieces::Training StudyPieces::training(const std::string& name, const std::
                                          folder_->path(std::string(kPieces) + "/" + name + ".json").string() +
                                          " to train it again");
   out.state = nn::read_checkpoint(folder_->path(file));
+  return out;
+}
+
+Index StudyPieces::part(Index count) {
+  if (!trial_ || count <= kTrialPart) return count;
+  scale_ = static_cast<double>(count) / static_cast<double>(kTrialPart);
+  return kTrialPart;
+}
+
+template <typename Piece>
+Piece StudyPieces::tried(const std::string& kind, Piece StudyTrial::Kind::* result,
+                         const std::function<Piece()>& make) {
+  for (const auto& known : trial_->kinds_)
+    if (known->name == kind) {
+      ++known->count;
+      return known.get()->*result;
+    }
+  auto first = std::make_shared<StudyTrial::Kind>();
+  first->name = kind;
+  first->is_training = std::is_same_v<Piece, Training>;
+  scale_ = 0.0;
+  const auto begin = std::chrono::steady_clock::now();
+  first.get()->*result = make();
+  first->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  first->scale = scale_;
+  trial_->kinds_.push_back(first);
+  return first.get()->*result;
+}
+
+std::vector<PieceKind> estimate_study(const std::function<void(StudyTrial&)>& run) {
+  StudyTrial small(kTrialTrain, kTrialTest), large(2 * kTrialTrain, 2 * kTrialTest);
+  run(small);
+  run(large);
+  std::vector<PieceKind> out;
+  for (const auto& found : large.kinds_) {
+    const auto same = std::find_if(small.kinds_.begin(), small.kinds_.end(),
+                                   [&](const auto& kind) { return kind->name == found->name; });
+    const bool training = found->is_training;
+    const auto all = static_cast<double>(training ? large.all_train_ : large.all_test_);
+    const auto tried = std::min(static_cast<double>(2 * (training ? kTrialTrain : kTrialTest)), all);
+    const double before = same == small.kinds_.end() ? 0.0 : (*same)->seconds;
+    const double slope = std::max(0.0, found->seconds - before) / (0.5 * tried);
+    const double seconds =
+        found->scale > 0.0 ? found->scale * found->seconds : found->seconds + slope * (all - tried);
+    out.push_back({found->name, found->count, seconds});
+  }
   return out;
 }
 
@@ -176,14 +254,44 @@ StudyPieces::Training train_piece(const nn::NetworkSpec& network, const nn::Netw
   return out;
 }
 
+nn::TrainOptions digital_options(nn::TrainOptions options, double clip_sigma) {
+  if (clip_sigma <= 0.0) return options;
+  nn::HardwareAwareOptions clip;
+  clip.noise = nn::WeightNoise::none;
+  clip.clip_sigma = clip_sigma;
+  options.kinds = {nn::hardware_aware_kind(clip)};
+  return options;
+}
+
+StudyPieces::Numbers digital_accuracy(const nn::Network& network, const data::LabelledImages& images,
+                                      int threads) {
+  nn::EvaluationOptions options;
+  options.threads = threads;
+  const auto found = nn::evaluate_digital(network, images, options);
+  if (!found.accuracy) return {{}, found.reason};
+  return {{{"accuracy", *found.accuracy}}, {}};
+}
+
 StudyImages::StudyImages(const DataFiles& files, Index classes, Index count, Index calibration_images)
     : train(read_images(files.train_images, files.train_labels, classes)),
       test(read_images(files.test_images, files.test_labels, classes)) {
+  data::require_same_shape(train, test);
   if (count > 0 && count < test.inputs.rows()) {
     test.inputs = MatrixF(test.inputs.topRows(count));
     test.labels.resize(static_cast<std::size_t>(count));
   }
   calibration = train.inputs.topRows(std::min(calibration_images, train.inputs.rows()));
+}
+
+void StudyImages::cut(StudyTrial* trial) {
+  if (!trial) return;
+  const auto first = [](data::LabelledImages& images, Index count, Index& all) {
+    all = images.inputs.rows();
+    images.inputs = MatrixF(images.inputs.topRows(std::min(count, all)));
+    images.labels.resize(static_cast<std::size_t>(images.inputs.rows()));
+  };
+  first(train, trial->train_images_, trial->all_train_);
+  first(test, trial->test_images_, trial->all_test_);
 }
 
 }  // namespace crosstile::validation

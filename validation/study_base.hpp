@@ -1,10 +1,11 @@
-// What the studies share: keys of data and training, statistics of a few numbers, and a folder of finished
-// pieces, so that a study that was interrupted goes on where it stopped.
+// What the studies share: keys of data and training, statistics of a few numbers, a folder of finished pieces,
+// so that a study that was interrupted goes on where it stopped, and trials, which tell what a study will take.
 #pragma once
 
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,6 +37,41 @@ std::optional<double> falls_below(const std::vector<std::pair<double, double>>& 
 std::string fall_text(const std::vector<std::pair<double, double>>& curve, double level,
                       const std::string& unit);
 
+/// Pieces of a study that cost the same but for their numbers.
+struct PieceKind {
+  std::string name;
+  Index count = 0;       ///< pieces of this kind in the study
+  double seconds = 0.0;  ///< wall time of one
+};
+
+/// A study that tries the first piece of each kind on a part of the images and only counts the others, which get
+/// the first one's result. What depends on results (searches) is counted as these results lead it.
+class StudyTrial {
+ public:
+  StudyTrial(Index train_images, Index test_images) : train_images_(train_images), test_images_(test_images) {}
+
+ private:
+  friend class StudyPieces;
+  friend struct StudyImages;
+  friend std::vector<PieceKind> estimate_study(const std::function<void(StudyTrial&)>& run);
+  struct Kind;
+  Index train_images_, test_images_;          // at most
+  Index all_train_ = 0, all_test_ = 0;        // of the study
+  std::vector<std::shared_ptr<Kind>> kinds_;  // as they came
+};
+
+/// Two trials of different size, and a straight line through them. run: the study with a folder of "". Errors:
+/// those of `run`.
+std::vector<PieceKind> estimate_study(const std::function<void(StudyTrial&)>& run);
+
+/// Where and with what a study works.
+struct StudyOptions {
+  std::filesystem::path folder;  ///< where finished pieces are kept and found; empty: nowhere
+  int threads = 0;
+  Progress progress;
+  StudyTrial* trial = nullptr;  ///< nothing is written
+};
+
 /// The finished parts of a study: numbers (one small file each) and trained networks (checkpoints), recorded
 /// with their hashes in the manifest of a run folder.
 class StudyPieces {
@@ -51,20 +87,28 @@ class StudyPieces {
     double epoch_seconds = 0.0;  ///< processor time of the fastest epoch
   };
 
-  /// Keeps nothing: every piece is made.
-  StudyPieces() = default;
   /// name: of the study; config: its text; the data files' content belongs to the study, too. Errors: as
   /// data::RunFolder; io.
-  StudyPieces(const std::filesystem::path& folder, const std::string& name, const std::string& config,
+  StudyPieces(const StudyOptions& options, const std::string& name, const std::string& config,
               const DataFiles& files);
 
-  /// The piece of that name; made only when it is not there. Errors: those of `make`, bad_data, io.
-  Numbers numbers(const std::string& name, const std::function<Numbers()>& make);
+  /// The piece of that name; made only when it is not there. kind: of its cost; empty: the words of its
+  /// name without numbers. Errors: those of `make`, bad_data, io.
+  Numbers numbers(const std::string& name, const std::function<Numbers()>& make,
+                  const std::string& kind = {});
   Training training(const std::string& name, const std::function<Training()>& make);
+  /// How many of `count` equal things a piece is to do: all of them, a few in a trial. To be called while it is
+  /// made, at most once.
+  Index part(Index count);
   Index made = 0, kept = 0;  ///< pieces of this call
 
  private:
+  template <typename Piece>
+  Piece tried(const std::string& kind, Piece StudyTrial::Kind::* result, const std::function<Piece()>& make);
+
   std::optional<data::RunFolder> folder_;
+  StudyTrial* trial_ = nullptr;
+  double scale_ = 0.0;  // of the piece that is tried; 0: goes with the images
 };
 
 /// Records the results of a study in its folder's manifest and marks the run complete; nothing in a folder
@@ -76,9 +120,16 @@ StudyPieces::Training train_piece(const nn::NetworkSpec& network, const nn::Netw
                                   const nn::TrainOptions& options, const data::LabelledImages& images,
                                   const Progress& progress);
 
-/// Training and test images of a study; of the test images the first `count` (0: all).
+/// The digital training of a study, weights clipped at so many standard deviations (0: not).
+nn::TrainOptions digital_options(nn::TrainOptions options, double clip_sigma);
+/// Accuracy of a digital network as a piece's "accuracy".
+StudyPieces::Numbers digital_accuracy(const nn::Network& network, const data::LabelledImages& images,
+                                      int threads);
+
+/// Training and test images of a study; of the test images the first `count` (0: all); less in a trial.
 struct StudyImages {
   StudyImages(const DataFiles& files, Index classes, Index count, Index calibration_images);
+  void cut(StudyTrial* trial);
   data::LabelledImages train, test;
   MatrixF calibration;  ///< the first training images
 };

@@ -55,14 +55,15 @@ double mean_conductance(const nn::MappedLayer& layer) {
 // The run: what has been trained and found so far.
 class IrDropRun {
  public:
-  IrDropRun(const IrDropStudy& study, const std::filesystem::path& folder, int threads,
-            const Progress& progress)
+  IrDropRun(const IrDropStudy& study, const StudyOptions& options)
       : study_(study),
-        threads_(threads),
-        progress_(progress),
+        threads_(options.threads),
+        progress_(options.progress),
         images_(study.data, study.network.layers.back(), study.images, study.calibration_images),
-        pieces_(folder, "mnist-irdrop", study.toml, study.data),
-        chance_(1.0 / static_cast<double>(study.network.layers.back())) {}
+        pieces_(options, "mnist-irdrop", study.toml, study.data),
+        chance_(1.0 / static_cast<double>(study.network.layers.back())) {
+    images_.cut(options.trial);
+  }
 
   IrDropOutcome run() {
     for (Index seed = 1; seed <= study_.seeds; ++seed) run_seed(seed);
@@ -90,7 +91,6 @@ class IrDropRun {
   }
   std::optional<nn::TrainState> train(Index seed, const std::string& name, const nn::Network* start,
                                       nn::TrainOptions options, double* seconds);
-  std::optional<nn::TrainState> train_digital(Index seed);
   std::optional<nn::TrainState> train_gaussian(Index seed, const nn::Network& digital, double level);
   std::optional<nn::TrainState> train_through_tiles(Index seed, const nn::Network& digital, double ohm);
   data::TileSpec tile_at(double ohm) const {
@@ -107,7 +107,7 @@ class IrDropRun {
 
   const IrDropStudy& study_;
   int threads_;
-  const Progress& progress_;
+  Progress progress_;
   StudyImages images_;
   StudyPieces pieces_;
   double chance_ = 0.1;
@@ -133,17 +133,6 @@ std::optional<nn::TrainState> IrDropRun::train(Index seed, const std::string& na
   if (seconds && piece.epoch_seconds > 0.0)
     *seconds = *seconds > 0.0 ? std::min(*seconds, piece.epoch_seconds) : piece.epoch_seconds;
   return std::move(piece.state);
-}
-
-std::optional<nn::TrainState> IrDropRun::train_digital(Index seed) {
-  nn::TrainOptions options = study_.digital;
-  if (study_.digital_clip_sigma > 0.0) {
-    nn::HardwareAwareOptions clip;
-    clip.noise = nn::WeightNoise::none;
-    clip.clip_sigma = study_.digital_clip_sigma;
-    options.kinds = {nn::hardware_aware_kind(clip)};
-  }
-  return train(seed, "digital", nullptr, options, &out_.digital_seconds);
 }
 
 std::optional<nn::TrainState> IrDropRun::train_gaussian(Index seed, const nn::Network& digital,
@@ -203,7 +192,10 @@ StudyPieces::Numbers IrDropRun::evaluate(const Weights& weights, double ohm) {
 
 void IrDropRun::add_point(Index seed, double ohm, const Weights& weights) {
   const auto found = pieces_.numbers(fmt::format("s{}-{}-{}", seed, ohm_text(ohm), slug(weights.method)),
-                                     [&] { return evaluate(weights, ohm); });
+                                     [&] { return evaluate(weights, ohm); },
+                                     weights.fits_gain      ? "evaluation, fitted gains"
+                                     : weights.known.empty() ? "evaluation"
+                                                             : "evaluation as trained");
   if (!found.failure.empty())
     return add_failure(weights.method + " at " + ohm_text(ohm) + ": " + found.failure);
   const double accuracy = found.at("accuracy");
@@ -214,15 +206,12 @@ void IrDropRun::add_point(Index seed, double ohm, const Weights& weights) {
 }
 
 void IrDropRun::run_seed(Index seed) {
-  const auto digital = train_digital(seed);
+  const auto digital = train(seed, "digital", nullptr, digital_options(study_.digital, study_.digital_clip_sigma),
+                             &out_.digital_seconds);
   done_ += 1.0;
   if (!digital) return;
   const auto accuracy = pieces_.numbers(fmt::format("s{}-digital-accuracy", seed), [&] {
-    nn::EvaluationOptions evaluation;
-    evaluation.threads = threads_;
-    const auto found = nn::evaluate_digital(digital->network, images_.test, evaluation);
-    if (!found.accuracy) return StudyPieces::Numbers{{}, found.reason};
-    return StudyPieces::Numbers{{{"accuracy", *found.accuracy}}, {}};
+    return digital_accuracy(digital->network, images_.test, threads_);
   });
   if (!accuracy.failure.empty()) return add_failure("digital: " + accuracy.failure);
   out_.digital_accuracy.push_back(accuracy.at("accuracy"));
@@ -309,7 +298,7 @@ Matrix circuit_layer(const nn::TileSystem& system, std::size_t l, const Matrix& 
 StudyPieces::Numbers IrDropRun::confirm(const Weights& weights, double ohm) {
   report("full circuit, " + ohm_text(ohm));
   const nn::TileSystem system = system_of(weights, ohm);
-  const Index count = std::min(study_.confirm_images, images_.test.inputs.rows());
+  const Index count = std::min(pieces_.part(study_.confirm_images), images_.test.inputs.rows());
   const MatrixF images = images_.test.inputs.topRows(count);
   Matrix logits = images.cast<double>();
   for (std::size_t l = 0; l < system.network.depth(); ++l) {
@@ -339,7 +328,7 @@ StudyPieces::Numbers IrDropRun::confirm(const Weights& weights, double ohm) {
 void IrDropRun::add_confirmation(Index seed, double ohm, const Weights& weights) {
   const auto found =
       pieces_.numbers(fmt::format("s{}-{}-{}-circuit", seed, ohm_text(ohm), slug(weights.method)),
-                      [&] { return confirm(weights, ohm); });
+                      [&] { return confirm(weights, ohm); }, "full circuit");
   out_.confirmations.push_back({ohm, weights.method, static_cast<Index>(found.at("images")),
                                 found.at("circuit_accuracy"), found.at("ladder_accuracy"),
                                 static_cast<Index>(found.at("same_class")), found.at("largest_difference")});
@@ -347,9 +336,8 @@ void IrDropRun::add_confirmation(Index seed, double ohm, const Weights& weights)
 
 }  // namespace
 
-IrDropOutcome run_irdrop_study(const IrDropStudy& study, const std::filesystem::path& folder, int threads,
-                               const Progress& progress) {
-  return IrDropRun(study, folder, threads, progress).run();
+IrDropOutcome run_irdrop_study(const IrDropStudy& study, const StudyOptions& options) {
+  return IrDropRun(study, options).run();
 }
 
 }  // namespace crosstile::validation

@@ -71,10 +71,8 @@ struct IrDropOutcome {
   std::string diverged;      ///< what diverged, if anything
   Index made = 0, kept = 0;  ///< trainings, points and confirmations of this call, and those found finished
 };
-/// folder: where finished pieces are kept and found (validation/study_base.hpp); empty: nowhere. Errors:
-/// usage, also for a folder of another study; io, bad_data; interrupted by the callback.
-IrDropOutcome run_irdrop_study(const IrDropStudy& study, const std::filesystem::path& folder, int threads,
-                               const Progress& progress = {});
+/// Errors: usage, also for a folder of another study; io, bad_data; interrupted by the callback.
+IrDropOutcome run_irdrop_study(const IrDropStudy& study, const StudyOptions& options);
 
 /// The resistance at which training through tiles falls below nn::kIsoAccuracy stands among the headlines.
 /// results.json, irdrop.csv, irdrop.h5 and irdrop.svg in `folder`. Errors: io.

@@ -26,14 +26,14 @@ std::string condition_text(const std::string& weights, const LifetimeCondition& 
 
 class LifetimeRun {
  public:
-  LifetimeRun(const LifetimeStudy& study, const std::filesystem::path& folder, int threads,
-              const Progress& progress)
+  LifetimeRun(const LifetimeStudy& study, const StudyOptions& options)
       : study_(study),
-        threads_(threads),
-        progress_(progress),
+        threads_(options.threads),
+        progress_(options.progress),
         images_(study.data, study.network.layers.back(), study.images, study.calibration_images),
-        pieces_(folder, "mnist-lifetime", study.toml, study.data),
+        pieces_(options, "mnist-lifetime", study.toml, study.data),
         chance_(1.0 / static_cast<double>(study.network.layers.back())) {
+    images_.cut(options.trial);
     for (const nn::DriftCompensation how : study.compensations)
       for (const double time : study.times_s) conditions_.push_back({time, how, {"all", {}}});
     if (study.parts_time_s > 0.0)
@@ -67,7 +67,7 @@ class LifetimeRun {
 
   const LifetimeStudy& study_;
   int threads_;
-  const Progress& progress_;
+  Progress progress_;
   StudyImages images_;
   StudyPieces pieces_;
   std::vector<LifetimeCondition> conditions_, parts_;
@@ -135,7 +135,8 @@ std::optional<LifetimePoint> LifetimeRun::point(Index seed, const std::string& w
   const std::string name = fmt::format("s{}-{}-{}-{}s-{}", seed, weights, how, condition.time_s, part);
   const std::string what = condition_text(weights, condition);
   report(what);
-  const auto found = pieces_.numbers(name, [&] { return evaluate(seed, network, condition, what); });
+  const auto found =
+      pieces_.numbers(name, [&] { return evaluate(seed, network, condition, what); }, "chips at one time");
   done_ += 1.0;
   if (!found.failure.empty()) {
     add_failure(name + ": " + found.failure);
@@ -175,27 +176,16 @@ void LifetimeRun::run_network(Index seed, const std::string& weights, const nn::
 }
 
 void LifetimeRun::run_seed(Index seed) {
-  nn::TrainOptions options = study_.digital;
-  if (study_.digital_clip_sigma > 0.0) {
-    nn::HardwareAwareOptions clip;
-    clip.noise = nn::WeightNoise::none;
-    clip.clip_sigma = study_.digital_clip_sigma;
-    options.kinds = {nn::hardware_aware_kind(clip)};
-  }
-  const auto digital = train(seed, "digital", nullptr, options);
+  const auto digital =
+      train(seed, "digital", nullptr, digital_options(study_.digital, study_.digital_clip_sigma));
   if (!digital) return;
-  const auto accuracy = pieces_.numbers(fmt::format("s{}-digital-accuracy", seed), [&] {
-    nn::EvaluationOptions evaluation;
-    evaluation.threads = threads_;
-    const auto found = nn::evaluate_digital(*digital, images_.test, evaluation);
-    if (!found.accuracy) return StudyPieces::Numbers{{}, found.reason};
-    return StudyPieces::Numbers{{{"accuracy", *found.accuracy}}, {}};
-  });
+  const auto accuracy = pieces_.numbers(fmt::format("s{}-digital-accuracy", seed),
+                                        [&] { return digital_accuracy(*digital, images_.test, threads_); });
   if (!accuracy.failure.empty()) return add_failure("digital: " + accuracy.failure);
   out_.digital_accuracy.push_back(accuracy.at("accuracy"));
   if (seed == 1) take_energy(*digital);
   run_network(seed, "direct", *digital);
-  options = study_.digital;
+  nn::TrainOptions options = study_.digital;
   options.epochs = study_.hardware_aware_epochs;
   options.learning_rate = study_.hardware_aware_rate;
   options.kinds = {nn::hardware_aware_kind(study_.hardware_aware)};
@@ -205,9 +195,8 @@ void LifetimeRun::run_seed(Index seed) {
 
 }  // namespace
 
-LifetimeOutcome run_lifetime_study(const LifetimeStudy& study, const std::filesystem::path& folder,
-                                   int threads, const Progress& progress) {
-  return LifetimeRun(study, folder, threads, progress).run();
+LifetimeOutcome run_lifetime_study(const LifetimeStudy& study, const StudyOptions& options) {
+  return LifetimeRun(study, options).run();
 }
 
 }  // namespace crosstile::validation

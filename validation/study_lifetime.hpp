@@ -67,9 +67,8 @@ struct LifetimeOutcome {
   std::string diverged;
   Index made = 0, kept = 0;
 };
-/// folder: as run_irdrop_study. Errors: likewise.
-LifetimeOutcome run_lifetime_study(const LifetimeStudy& study, const std::filesystem::path& folder,
-                                   int threads, const Progress& progress = {});
+/// Errors: usage, also for a folder of another study; io, bad_data; interrupted by the callback.
+LifetimeOutcome run_lifetime_study(const LifetimeStudy& study, const StudyOptions& options);
 
 /// results.json, lifetime.csv, lifetime.h5 and lifetime.svg in `folder`. Errors: io.
 Results write_lifetime_study(const LifetimeStudy& study, const LifetimeOutcome& outcome,

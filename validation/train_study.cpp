@@ -171,6 +171,7 @@ Table inference_cost_table(const std::vector<nn::InferenceCost>& layers) {
 
 TrainingResult run_training(const PipelineConfig& config, const data::LabelledImages& train,
                             const data::LabelledImages& test, const TrainingStudyOptions& options) {
+  data::require_same_shape(train, test);
   const auto checkpoint = options.work.empty() ? std::filesystem::path() : options.work / "checkpoint.h5";
   if (!options.work.empty()) require_writable_folder(options.work);
   TrainingResult result;

@@ -150,6 +150,8 @@ IMAGES = [
      ["train-labels", "8 labels", "60 images"]),
     ("a label beyond the outputs", TRAIN, {"train-labels": replaced(b"\x05", b"\x0b")}, BAD_DATA, ["train-labels", "= 11", "0 to 9"]),
     ("images of another size", TRAIN, {"good.toml": key("network", "layers = [784, 10]")}, USAGE, ["64", "784"]),
+    ("test images of another shape", TRAIN, {"test-images": header(0x803, 20, 4, 16)}, BAD_DATA, ["8 x 8", "4 x 16"]),
+    ("a dry run of a comparison with stored data", ["compare", "ref.h5", "--model", "model.h5", "--dry-run"], {}, USAGE, ["ref.h5", ".toml"]),
     ("labels that are not there", TRAIN, {"test-labels": None}, IO, ["test-labels"]),
     ("images that are a folder", TRAIN, {"good.toml": key("data", 'test_images = "."')}, IO, ["folder"]),
     ("images from a file of reference data", TRAIN, {"good.toml": key("data", 'train_images = "ref.h5:codes"')}, BAD_DATA, ["ref.h5"]),

@@ -43,6 +43,9 @@ class CompareDesignTest(ProgramTest):
 
     def test_a_design_can_go_on_and_its_worst_vectors_can_be_solved_again(self):
         self.write("design.toml", DESIGN)
+        dry = self.succeed_json("compare", "design.toml", "--out", "whole", "--dry-run")
+        self.assertIn("2 vectors at each of 4 points", dry["stages"][0]["measured"])
+        self.assertFalse(os.path.exists(self.path("whole")))
         told = self.succeed_json("compare", "design.toml", "--out", "whole", "--threads", "2")
         self.assertEqual((told["points"], told["computed"], told["failed"]), (4, 4, 0))
         rows = self.rows("whole")

@@ -64,7 +64,12 @@ class StudyTest(ProgramTest):
     def check_study(self, name, config, stem, lost):
         """Runs, loses some pieces, goes on: the same bytes, and only these pieces are computed."""
         self.write("study.toml", config)
+        before = self.everything_below()
+        dry = self.succeed_json("study", name, "study.toml", "--out", "run", "--dry-run")
+        self.assertEqual(self.everything_below(), before)
         told = self.succeed_json("study", name, "study.toml", "--out", "run")
+        self.assertEqual(sum(stage["pieces"] for stage in dry["stages"]), told["computed"])
+        self.assertGreater(min(stage["seconds"] for stage in dry["stages"]), 0.0)
         self.assertEqual(told["kept"], 0)
         self.assertEqual(self.succeed_json("info", "run/%s.h5" % stem)["hash"], "ok")
         self.assertEqual(self.run_program("info", "run").returncode, 0)

@@ -5,8 +5,11 @@
   apart (times move with the machine). --update writes the real output into the document instead.
 * README.md: the C++ snippet compiles; every `crosstile ...` line names a command and flags that exist. The same for docs/*.md.
 * docs/commands.md: the flags and keys of its tables exist in `--help` and in `config --template`.
+* docs/theory.md: every part with an equation names tests, and these tests exist.
 """
 import argparse
+import fnmatch
+import glob
 import os
 import re
 import subprocess
@@ -137,6 +140,29 @@ def check_tables(program, helps):
     return count
 
 
+def check_test_names():
+    """Every quoted name behind "Tests:" in theory.md is a test case (or a section); every part with an equation has such a line."""
+    names = set()
+    for path in glob.glob(os.path.join(SOURCE, "tests", "*", "*.cpp")):
+        with open(path, encoding="utf-8") as source:
+            for literals in re.findall(r'TEST_CASE\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)', source.read()):
+                names.add("".join(re.findall(r'"((?:[^"\\]|\\.)*)"', literals)))
+    text, count = read("docs/theory.md"), 0
+    sections = re.split(r"^#{2,3} (.*)$", text, flags=re.M)
+    for title, body in zip(sections[1::2], sections[2::2]):
+        told = 0
+        for paragraph in re.split(r"\n\s*\n", body):
+            begin = re.search(r"\*Tests?:\*", paragraph)
+            for name in re.findall(r'"([^"]+)"', paragraph[begin.end():].replace("\n", " ")) if begin else []:
+                told += 1
+                if name not in sections and not any(fnmatch.fnmatchcase(known, name.replace("[", "[[]")) for known in names):
+                    problems.append("docs/theory.md: \"%s\": there is no test \"%s\"" % (title, name))
+        count += told
+        if told == 0 and re.search(r"^ {4}\S.*[=~]", body, re.M):
+            problems.append("docs/theory.md: \"%s\" has an equation and names no test" % title)
+    return count
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("program")
@@ -149,7 +175,8 @@ def main():
     counts = [("blocks run", check_tutorial(program, given.update)),
               ("C++ snippets", check_cpp(given.compiler, given.include) if given.compiler else 0),
               ("commands", sum(check_lines(helps, n) for n in ("README.md", "docs/commands.md", "docs/tutorial.md", "docs/file_format.md"))),
-              ("flags and keys", check_tables(program, helps))]
+              ("flags and keys", check_tables(program, helps)),
+              ("tests named", check_test_names())]
     print(", ".join("%d %s" % (n, what) for what, n in counts))
     for what, n in counts:
         if n == 0 and not (what == "C++ snippets" and not given.compiler):

@@ -138,7 +138,7 @@ TEST_CASE("A budget holds every effect, its limits agree with the circuit, and i
   testing::write_images(folder, "train", 200);
   testing::write_images(folder, "test", 80);
   const BudgetStudy study = parsed(small_budget(folder));
-  const BudgetOutcome outcome = run_budget_study(study, folder / "out", 1);
+  const BudgetOutcome outcome = run_budget_study(study, {folder / "out", 1});
   CHECK(outcome.budget.size() == 2 + 2 * 7);  // no row wires, no selector in this tile
   CHECK(outcome.growth.size() == 7);
   CHECK(named(outcome, "none").rms_lsb < 0.1 * named(outcome, "only column wire").rms_lsb);
@@ -158,7 +158,7 @@ TEST_CASE("A budget holds every effect, its limits agree with the circuit, and i
 
   const Results results = write_budget_study(study, outcome, folder / "out");
   CHECK(results.tables.size() == 4);
-  const BudgetOutcome again = run_budget_study(study, folder / "out", 2);
+  const BudgetOutcome again = run_budget_study(study, {folder / "out", 2});
   CHECK(again.made == 0);
   CHECK(again.kept == outcome.made + outcome.kept);
   write_budget_study(study, again, folder / "again");

@@ -59,7 +59,7 @@ TEST_CASE("the IR-drop study finds every point, and the full circuit agrees with
   testing::write_images(folder, "test", 80);
   data::Config config = data::Config::from_text(small_study(folder));
   const IrDropStudy study = read_irdrop_study(config);
-  const IrDropOutcome outcome = run_irdrop_study(study, folder / "out", 1);
+  const IrDropOutcome outcome = run_irdrop_study(study, {folder / "out", 1});
   CHECK(outcome.diverged.empty());
   REQUIRE(outcome.digital_accuracy.size() == 2);
   CHECK(outcome.points.size() ==
@@ -104,26 +104,26 @@ TEST_CASE("an IR-drop study that was interrupted goes on to the same bytes, and 
     return study;
   };
   const IrDropStudy study = study_of("");
-  const IrDropOutcome whole = run_irdrop_study(study, folder / "whole", 1);
+  const IrDropOutcome whole = run_irdrop_study(study, {folder / "whole", 1});
   write_irdrop_study(study, whole, folder / "whole");
   CHECK(whole.kept == 0);
 
   const auto stop = [](double, std::string_view what) { return what != "through tiles, 800ohm"; };
-  testing::require_error(testing::error_of([&] { run_irdrop_study(study, folder / "parts", 1, stop); }),
+  testing::require_error(testing::error_of([&] { run_irdrop_study(study, {folder / "parts", 1, stop}); }),
                          ErrorKind::interrupted, {});
-  const IrDropOutcome parts = run_irdrop_study(study, folder / "parts", 2);
+  const IrDropOutcome parts = run_irdrop_study(study, {folder / "parts", 2});
   write_irdrop_study(study, parts, folder / "parts");
   CHECK(parts.made == 3);  // the last point and two confirmations
   CHECK(parts.kept + parts.made == whole.made);
   for (const char* name : {"irdrop.csv", "irdrop.h5", "irdrop.svg"})
     CHECK(hash_file(folder / "parts" / name) == hash_file(folder / "whole" / name));
-  CHECK(run_irdrop_study(study, folder / "parts", 1).made == 0);
+  CHECK(run_irdrop_study(study, {folder / "parts", 1}).made == 0);
 
   testing::require_error(
-      testing::error_of([&] { run_irdrop_study(study_of("# other\n"), folder / "parts", 1); }),
+      testing::error_of([&] { run_irdrop_study(study_of("# other\n"), {folder / "parts", 1}); }),
       ErrorKind::usage, {"another configuration"});
   write_text_atomically(folder / "parts" / "pieces" / "s1-800ohm-direct.json", "{}");
-  testing::require_error(testing::error_of([&] { run_irdrop_study(study, folder / "parts", 1); }),
+  testing::require_error(testing::error_of([&] { run_irdrop_study(study, {folder / "parts", 1}); }),
                          ErrorKind::bad_data, {"s1-800ohm-direct.json", "changed"});
 }
 
@@ -135,7 +135,7 @@ TEST_CASE("a study whose training diverges has a reason and no accuracy", "[regr
   IrDropStudy study = read_irdrop_study(config);
   study.seeds = 1;
   study.digital.learning_rate = 1e6;
-  const IrDropOutcome outcome = run_irdrop_study(study, folder / "out", 1);
+  const IrDropOutcome outcome = run_irdrop_study(study, {folder / "out", 1});
   CHECK_THAT(outcome.diverged, Contains("digital") && Contains("loss"));
   const Results results = write_irdrop_study(study, outcome, folder / "out");
   CHECK(results.tables.empty());

@@ -54,9 +54,9 @@ TEST_CASE("the lifetime study has every point, and goes on where it stopped", "[
   const LifetimeStudy study = small_lifetime(folder);
   CHECK(study.times_s.front() == 1.0);
   const auto stop = [](double fraction, std::string_view) { return fraction < 0.6; };
-  testing::require_error(testing::error_of([&] { run_lifetime_study(study, folder / "out", 1, stop); }),
+  testing::require_error(testing::error_of([&] { run_lifetime_study(study, {folder / "out", 1, stop}); }),
                          ErrorKind::interrupted, {});
-  const LifetimeOutcome outcome = run_lifetime_study(study, folder / "out", 1);
+  const LifetimeOutcome outcome = run_lifetime_study(study, {folder / "out", 1});
   CHECK(outcome.diverged.empty());
   CHECK(outcome.kept > 0);
   CHECK(outcome.points.size() == 2 * 2 * 2);  // weights, compensations, times
@@ -83,7 +83,7 @@ TEST_CASE("the lifetime study has every point, and goes on where it stopped", "[
   CHECK(stored.matrix("parts/direct/no_wires").rows() == 1);
 
   // In one go, with other threads: the same bytes.
-  write_lifetime_study(study, run_lifetime_study(study, folder / "whole", 2), folder / "whole");
+  write_lifetime_study(study, run_lifetime_study(study, {folder / "whole", 2}), folder / "whole");
   for (const char* name : {"lifetime.csv", "lifetime.h5", "results.json"})
     CHECK(hash_file(folder / "whole" / name) == hash_file(folder / "out" / name));
 }
