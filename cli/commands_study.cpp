@@ -57,15 +57,15 @@ struct Work {
     say_results(Write(study, outcome, flags.out), flags.out, program);
     say_pieces(outcome.made, outcome.kept, program);
     if constexpr (requires { outcome.diverged; })
-      if (!outcome.diverged.empty())
-        throw Error(ErrorKind::not_converged, "diverged: " + outcome.diverged);
+      if (!outcome.diverged.empty()) throw Error(ErrorKind::not_converged, "diverged: " + outcome.diverged);
   }
   static std::vector<validation::PieceKind> estimate(const std::string& file, int threads,
                                                      const Progress& progress) {
     data::Config config = data::Config::from_file(file);
     const auto study = Read(config);
-    return validation::estimate_study(
-        [&](validation::StudyTrial& trial) { Run(study, {{}, threads, progress, &trial}); });
+    return validation::estimate_study([&](validation::StudyTrial& trial) {
+      Run(study, {{}, threads, progress, &trial});
+    });
   }
 };
 using IrDrop =
@@ -100,9 +100,9 @@ const std::vector<StudyCommand>& study_list() {
 
 void add_one_study(CLI::App* parent, Program& program, const StudyCommand& study) {
   auto flags = std::make_shared<StudyFlags>();
-  CLI::App* command = add_command(*parent, study.name, study.help,
-                                  "crosstile study " + study.name + " examples/" + study.example +
-                                      ".toml --out runs/" + study.example);
+  CLI::App* command = add_command(
+      *parent, study.name, study.help,
+      "crosstile study " + study.name + " examples/" + study.example + ".toml --out runs/" + study.example);
   command->add_option("FILE", flags->file, "configuration, TOML")->required();
   command->add_option("--out", flags->out, "folder for the results")->required();
   add_threads(command, flags->threads);

@@ -175,8 +175,7 @@ Estimate estimate_design(const std::string& file, int threads, const Progress& p
     ++made;
   }
   const int at_once = thread_count(threads, static_cast<Index>(design.points.size()));
-  return {"circuit",
-          fmt::format("2 vectors at each of {} points; {} at a time", made, at_once),
+  return {"circuit", fmt::format("2 vectors at each of {} points; {} at a time", made, at_once),
           seconds / at_once, peak_memory() + (at_once - 1) * (peak_memory() - before)};
 }
 
@@ -203,7 +202,8 @@ void say_estimates(const std::vector<Estimate>& stages, const std::string& rest,
     peak = std::max(peak, one.peak_bytes);
     program.say(
         fmt::format("{:<34} about {:<8} (measured: {})", one.stage, in_words(one.seconds), one.measured));
-    list.push_back({{"stage", one.stage}, {"measured", one.measured}, {"pieces", one.pieces}, {"seconds", one.seconds}});
+    list.push_back(
+        {{"stage", one.stage}, {"measured", one.measured}, {"pieces", one.pieces}, {"seconds", one.seconds}});
   }
   program.say(
       fmt::format("together about {}, memory about {:.2g} GiB; finished work that is found is not counted "
@@ -236,9 +236,9 @@ void dry_run_command(const CLI::App& command, Program& program) {
     return say_estimates({estimate_sweep(file, shards, threads, draws, program.progress())}, "", program);
   }
   if (command.get_parent()->get_name() == "study")
-    return say_estimates(estimate_study(name, file, threads, program.progress()),
-                         "Measured on a part of the images; searches take as many pieces as they happen to need.",
-                         program);
+    return say_estimates(
+        estimate_study(name, file, threads, program.progress()),
+        "Measured on a part of the images; searches take as many pieces as they happen to need.", program);
   if (name == "compare")
     return say_estimates({estimate_design(file, threads, program.progress())},
                          "Fits and ngspice come on top.", program);

@@ -30,7 +30,8 @@ struct LabelledImages {
 };
 /// Reads and checks a pair of files (same count, labels below `classes`).
 LabelledImages read_labelled_images(const std::filesystem::path& images, const std::filesystem::path& labels, int classes = 10);
-/// Errors: bad_data when the images of the two sets differ in height or width (where both are known) or in pixels.
+/// Errors: bad_data when the images of the two sets differ in height or width (where both are known) or in
+/// pixels.
 void require_same_shape(const LabelledImages& train, const LabelledImages& test);
 
 }  // namespace crosstile::data

@@ -112,13 +112,18 @@ fuzz() {
 }
 
 coverage() {
-  local percent
+  local percent counts=$PWD/build/coverage/counts folder added=()
   scripts/setup.sh check > "$logs/coverage-setup.log" 2>&1 || { line "line coverage" "90 %" "" "skipped: gcovr is not installed and cannot be"; return; }
+  rm -rf "$counts"
   build coverage || { line "line coverage" "90 %" "see $logs/coverage-build.log" FAIL; return; }
-  find build/coverage -name '*.gcda' -delete
   ctest --preset coverage -j "$jobs" > "$logs/coverage-tests.log" 2>&1 || true  # tests have their own line
-  gcovr --root . build/coverage --filter '(core|data|device|circuit|tilemodel|nn|validation|cli)/' --gcov-ignore-parse-errors -j "$jobs" \
-    > "$logs/coverage.txt" 2> "$logs/coverage-gcovr.log"
+  for folder in "$counts"/*; do
+    find "$PWD/build/coverage" -path "$counts" -prune -o -name '*.gcno' -exec cp --parents -t "$folder" {} +
+    gcovr --root . "$folder" --filter '(core|data|device|circuit|tilemodel|nn|validation|cli)/' --gcov-ignore-parse-errors -j "$jobs" \
+      --json "$logs/coverage-$(basename "$folder").json" 2>> "$logs/coverage-gcovr.log"
+    added+=(-a "$logs/coverage-$(basename "$folder").json")
+  done
+  gcovr --root . "${added[@]}" > "$logs/coverage.txt" 2>> "$logs/coverage-gcovr.log"
   percent=$(awk '/^TOTAL/ {sub("%", "", $NF); print $NF}' "$logs/coverage.txt")
   if [ -n "$percent" ] && [ "$percent" -ge 90 ]; then line "line coverage" "at least 90 %" "$percent %; files: $logs/coverage.txt" ok
   else line "line coverage" "at least 90 %" "${percent:-?} %; files: $logs/coverage.txt" FAIL; fi

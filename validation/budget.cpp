@@ -207,7 +207,8 @@ void BudgetRun::add_budget(const std::string& name, const Strengths& strengths) 
     numbers.values["rms_relative"] = error.rms_relative;
     return numbers;
   };
-  const auto found = pieces_.numbers("budget-" + budget_piece_name(name), make, cost_kind("error budget", here));
+  const auto found =
+      pieces_.numbers("budget-" + budget_piece_name(name), make, cost_kind("error budget", here));
   done_ += 1.0;
   if (!found.failure.empty()) throw Error(ErrorKind::not_converged, name + ": " + found.failure);
   out_.budget.push_back({name, found.at("rms_lsb"), found.at("rms_relative"), found.at("accuracy"),
@@ -222,8 +223,9 @@ std::string BudgetRun::cost_kind(const std::string& what, const Condition& condi
 // Standard error: of the chips, and of the images that were lost (as a Poisson number; the digital network
 // sees the same images).
 FactorSample BudgetRun::star_sample(const Condition& condition) {
-  const auto found =
-      pieces_.numbers(budget_piece_name(condition.name), [&] { return accuracy(condition); }, cost_kind("accuracy", condition));
+  const auto found = pieces_.numbers(
+      budget_piece_name(condition.name), [&] { return accuracy(condition); },
+      cost_kind("accuracy", condition));
   if (!found.failure.empty()) return {0.0, 0.0};  // diverged: worse than any level
   const double a = found.at("accuracy"), per_star = digital_accuracy_ - chance_;
   const auto images = static_cast<double>(images_.test.inputs.rows());

@@ -137,7 +137,8 @@ struct BudgetOutcome {
   Index made = 0, kept = 0;  ///< pieces of this call, and found finished
 };
 
-/// Errors: usage, also for a folder of another study; io, bad_data; not_converged; interrupted by the callback.
+/// Errors: usage, also for a folder of another study; io, bad_data; not_converged; interrupted by the
+/// callback.
 BudgetOutcome run_budget_study(const BudgetStudy& study, const StudyOptions& options);
 
 /// results.json, budget.csv, budget.h5 and budget.svg in `folder`. Errors: io.

@@ -70,7 +70,8 @@ void BudgetRun::confirm(const Condition& condition, Limit& limit) {
   if (study_.confirm_images == 0) return;
   report("full circuit at the limit");
   const auto found = pieces_.numbers(fmt::format("confirm-{}", budget_piece_name(condition.name)), [&] {
-    const MatrixF images = layer_images_.topRows(std::min(pieces_.part(study_.confirm_images), layer_images_.rows()));
+    const MatrixF images =
+        layer_images_.topRows(std::min(pieces_.part(study_.confirm_images), layer_images_.rows()));
     const nn::TileSystem system = system_of(first_layer(network_), condition);
     const int bits = condition.tile.pulse.dac_bits;
     tilemodel::ModelSpec ideal;

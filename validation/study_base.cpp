@@ -141,8 +141,7 @@ StudyPieces::StudyPieces(const StudyOptions& options, const std::string& name, c
 
 StudyPieces::Numbers StudyPieces::numbers(const std::string& name, const std::function<Numbers()>& make,
                                           const std::string& kind) {
-  if (trial_)
-    return tried(kind.empty() ? words_of(name) : kind, &StudyTrial::Kind::numbers, make);
+  if (trial_) return tried(kind.empty() ? words_of(name) : kind, &StudyTrial::Kind::numbers, make);
   const std::string file = std::string(kPieces) + "/" + name + ".json";
   if (folder_ && folder_->has(file)) {
     ++kept;
@@ -189,7 +188,7 @@ Index StudyPieces::part(Index count) {
 }
 
 template <typename Piece>
-Piece StudyPieces::tried(const std::string& kind, Piece StudyTrial::Kind::* result,
+Piece StudyPieces::tried(const std::string& kind, Piece StudyTrial::Kind::*result,
                          const std::function<Piece()>& make) {
   for (const auto& known : trial_->kinds_)
     if (known->name == kind) {

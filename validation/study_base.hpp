@@ -1,5 +1,6 @@
-// What the studies share: keys of data and training, statistics of a few numbers, a folder of finished pieces,
-// so that a study that was interrupted goes on where it stopped, and trials, which tell what a study will take.
+// What the studies share: keys of data and training, statistics of a few numbers, a folder of finished
+// pieces, so that a study that was interrupted goes on where it stopped, and trials, which tell what a study
+// will take.
 #pragma once
 
 #include <filesystem>
@@ -44,11 +45,12 @@ struct PieceKind {
   double seconds = 0.0;  ///< wall time of one
 };
 
-/// A study that tries the first piece of each kind on a part of the images and only counts the others, which get
-/// the first one's result. What depends on results (searches) is counted as these results lead it.
+/// A study that tries the first piece of each kind on a part of the images and only counts the others, which
+/// get the first one's result. What depends on results (searches) is counted as these results lead it.
 class StudyTrial {
  public:
-  StudyTrial(Index train_images, Index test_images) : train_images_(train_images), test_images_(test_images) {}
+  StudyTrial(Index train_images, Index test_images)
+      : train_images_(train_images), test_images_(test_images) {}
 
  private:
   friend class StudyPieces;
@@ -60,8 +62,8 @@ class StudyTrial {
   std::vector<std::shared_ptr<Kind>> kinds_;  // as they came
 };
 
-/// Two trials of different size, and a straight line through them. run: the study with a folder of "". Errors:
-/// those of `run`.
+/// Two trials of different size, and a straight line through them. run: the study with a folder of "".
+/// Errors: those of `run`.
 std::vector<PieceKind> estimate_study(const std::function<void(StudyTrial&)>& run);
 
 /// Where and with what a study works.
@@ -97,14 +99,14 @@ class StudyPieces {
   Numbers numbers(const std::string& name, const std::function<Numbers()>& make,
                   const std::string& kind = {});
   Training training(const std::string& name, const std::function<Training()>& make);
-  /// How many of `count` equal things a piece is to do: all of them, a few in a trial. To be called while it is
-  /// made, at most once.
+  /// How many of `count` equal things a piece is to do: all of them, a few in a trial. To be called while it
+  /// is made, at most once.
   Index part(Index count);
   Index made = 0, kept = 0;  ///< pieces of this call
 
  private:
   template <typename Piece>
-  Piece tried(const std::string& kind, Piece StudyTrial::Kind::* result, const std::function<Piece()>& make);
+  Piece tried(const std::string& kind, Piece StudyTrial::Kind::*result, const std::function<Piece()>& make);
 
   std::optional<data::RunFolder> folder_;
   StudyTrial* trial_ = nullptr;

@@ -191,11 +191,12 @@ StudyPieces::Numbers IrDropRun::evaluate(const Weights& weights, double ohm) {
 }
 
 void IrDropRun::add_point(Index seed, double ohm, const Weights& weights) {
-  const auto found = pieces_.numbers(fmt::format("s{}-{}-{}", seed, ohm_text(ohm), slug(weights.method)),
-                                     [&] { return evaluate(weights, ohm); },
-                                     weights.fits_gain      ? "evaluation, fitted gains"
-                                     : weights.known.empty() ? "evaluation"
-                                                             : "evaluation as trained");
+  const auto found = pieces_.numbers(
+      fmt::format("s{}-{}-{}", seed, ohm_text(ohm), slug(weights.method)),
+      [&] { return evaluate(weights, ohm); },
+      weights.fits_gain       ? "evaluation, fitted gains"
+      : weights.known.empty() ? "evaluation"
+                              : "evaluation as trained");
   if (!found.failure.empty())
     return add_failure(weights.method + " at " + ohm_text(ohm) + ": " + found.failure);
   const double accuracy = found.at("accuracy");
@@ -206,8 +207,9 @@ void IrDropRun::add_point(Index seed, double ohm, const Weights& weights) {
 }
 
 void IrDropRun::run_seed(Index seed) {
-  const auto digital = train(seed, "digital", nullptr, digital_options(study_.digital, study_.digital_clip_sigma),
-                             &out_.digital_seconds);
+  const auto digital =
+      train(seed, "digital", nullptr, digital_options(study_.digital, study_.digital_clip_sigma),
+            &out_.digital_seconds);
   done_ += 1.0;
   if (!digital) return;
   const auto accuracy = pieces_.numbers(fmt::format("s{}-digital-accuracy", seed), [&] {
@@ -326,9 +328,9 @@ StudyPieces::Numbers IrDropRun::confirm(const Weights& weights, double ohm) {
 }
 
 void IrDropRun::add_confirmation(Index seed, double ohm, const Weights& weights) {
-  const auto found =
-      pieces_.numbers(fmt::format("s{}-{}-{}-circuit", seed, ohm_text(ohm), slug(weights.method)),
-                      [&] { return confirm(weights, ohm); }, "full circuit");
+  const auto found = pieces_.numbers(
+      fmt::format("s{}-{}-{}-circuit", seed, ohm_text(ohm), slug(weights.method)),
+      [&] { return confirm(weights, ohm); }, "full circuit");
   out_.confirmations.push_back({ohm, weights.method, static_cast<Index>(found.at("images")),
                                 found.at("circuit_accuracy"), found.at("ladder_accuracy"),
                                 static_cast<Index>(found.at("same_class")), found.at("largest_difference")});

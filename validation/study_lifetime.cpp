@@ -135,8 +135,8 @@ std::optional<LifetimePoint> LifetimeRun::point(Index seed, const std::string& w
   const std::string name = fmt::format("s{}-{}-{}-{}s-{}", seed, weights, how, condition.time_s, part);
   const std::string what = condition_text(weights, condition);
   report(what);
-  const auto found =
-      pieces_.numbers(name, [&] { return evaluate(seed, network, condition, what); }, "chips at one time");
+  const auto found = pieces_.numbers(
+      name, [&] { return evaluate(seed, network, condition, what); }, "chips at one time");
   done_ += 1.0;
   if (!found.failure.empty()) {
     add_failure(name + ": " + found.failure);

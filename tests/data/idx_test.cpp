@@ -147,7 +147,8 @@ TEST_CASE("Images and labels that do not belong together are refused", "[error]"
                 ErrorKind::bad_data, {"three", "3 labels", "2 images"});
   require_error(error_of([&] { read_labelled_images(folder / "images", folder / "eleven"); }),
                 ErrorKind::bad_data, {"eleven", "label 1 = 11", "0 to 9"});
-  LabelledImages tall{MatrixF::Zero(1, 6), {0}, 3, 2}, wide{MatrixF::Zero(1, 6), {0}, 2, 3}, flat{MatrixF::Zero(1, 6), {0}, 0, 0};
+  LabelledImages tall{MatrixF::Zero(1, 6), {0}, 3, 2}, wide{MatrixF::Zero(1, 6), {0}, 2, 3},
+      flat{MatrixF::Zero(1, 6), {0}, 0, 0};
   require_error(error_of([&] { require_same_shape(tall, wide); }), ErrorKind::bad_data, {"3 x 2", "2 x 3"});
   require_same_shape(tall, tall);
   require_same_shape(tall, flat);

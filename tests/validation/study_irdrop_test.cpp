@@ -109,7 +109,9 @@ TEST_CASE("an IR-drop study that was interrupted goes on to the same bytes, and 
   CHECK(whole.kept == 0);
 
   const auto stop = [](double, std::string_view what) { return what != "through tiles, 800ohm"; };
-  testing::require_error(testing::error_of([&] { run_irdrop_study(study, {folder / "parts", 1, stop}); }),
+  testing::require_error(testing::error_of([&] {
+                           run_irdrop_study(study, {folder / "parts", 1, stop});
+                         }),
                          ErrorKind::interrupted, {});
   const IrDropOutcome parts = run_irdrop_study(study, {folder / "parts", 2});
   write_irdrop_study(study, parts, folder / "parts");
@@ -119,11 +121,14 @@ TEST_CASE("an IR-drop study that was interrupted goes on to the same bytes, and 
     CHECK(hash_file(folder / "parts" / name) == hash_file(folder / "whole" / name));
   CHECK(run_irdrop_study(study, {folder / "parts", 1}).made == 0);
 
-  testing::require_error(
-      testing::error_of([&] { run_irdrop_study(study_of("# other\n"), {folder / "parts", 1}); }),
-      ErrorKind::usage, {"another configuration"});
+  testing::require_error(testing::error_of([&] {
+                           run_irdrop_study(study_of("# other\n"), {folder / "parts", 1});
+                         }),
+                         ErrorKind::usage, {"another configuration"});
   write_text_atomically(folder / "parts" / "pieces" / "s1-800ohm-direct.json", "{}");
-  testing::require_error(testing::error_of([&] { run_irdrop_study(study, {folder / "parts", 1}); }),
+  testing::require_error(testing::error_of([&] {
+                           run_irdrop_study(study, {folder / "parts", 1});
+                         }),
                          ErrorKind::bad_data, {"s1-800ohm-direct.json", "changed"});
 }
 

@@ -54,7 +54,9 @@ TEST_CASE("the lifetime study has every point, and goes on where it stopped", "[
   const LifetimeStudy study = small_lifetime(folder);
   CHECK(study.times_s.front() == 1.0);
   const auto stop = [](double fraction, std::string_view) { return fraction < 0.6; };
-  testing::require_error(testing::error_of([&] { run_lifetime_study(study, {folder / "out", 1, stop}); }),
+  testing::require_error(testing::error_of([&] {
+                           run_lifetime_study(study, {folder / "out", 1, stop});
+                         }),
                          ErrorKind::interrupted, {});
   const LifetimeOutcome outcome = run_lifetime_study(study, {folder / "out", 1});
   CHECK(outcome.diverged.empty());
