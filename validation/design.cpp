@@ -4,7 +4,6 @@
 #include <time.h>
 
 #include <algorithm>
-#include <mutex>
 
 #include "circuit/ngspice.hpp"
 #include "core/error.hpp"
@@ -12,6 +11,7 @@
 #include "core/parallel.hpp"
 #include "validation/compare_models.hpp"
 #include "validation/design_files.hpp"
+#include "validation/points_progress.hpp"
 
 namespace crosstile::validation {
 
@@ -222,29 +222,6 @@ bool ngspice_is_installed() {
   }
 }
 
-// One progress for points that run at the same time.
-class DesignProgress {
- public:
-  DesignProgress(const Progress& progress, Index kept, Index total)
-      : progress_(progress),
-        done_(static_cast<double>(kept)),
-        total_(static_cast<double>(std::max<Index>(total, 1))) {}
-  Progress of_point() {
-    if (!progress_) return {};
-    return [this](double, std::string_view) { return tell(0.0); };
-  }
-  bool tell(double done) {
-    const std::lock_guard lock(mutex_);
-    done_ += done;
-    return !progress_ || progress_(done_ / total_, "points");
-  }
-
- private:
-  const Progress& progress_;
-  std::mutex mutex_;
-  double done_, total_;
-};
-
 DesignCase point_or_failure(const Design& design, const DesignPoint& point, const Progress& progress) {
   const double begin = thread_seconds();
   DesignCase out;
@@ -301,7 +278,7 @@ DesignOutcome run_design(const Design& design, const DesignOptions& options) {
   DesignOutcome outcome;
   outcome.computed = static_cast<Index>(missing.size());
   outcome.kept = total - outcome.computed;
-  DesignProgress progress(options.progress, outcome.kept, total);
+  PointsProgress progress(options.progress, "points", outcome.kept, total);
   const auto stop = [] { throw Error(ErrorKind::interrupted, "interrupted"); };
   parallel_for(outcome.computed, options.threads, [&](Index k, int) {
     if (!progress.tell(0.0)) stop();

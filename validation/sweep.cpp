@@ -14,6 +14,7 @@
 #include "core/files.hpp"
 #include "core/parallel.hpp"
 #include "data/hdf5_file.hpp"
+#include "validation/points_progress.hpp"
 #include "validation/train_study.hpp"
 
 namespace crosstile::validation {
@@ -36,27 +37,6 @@ class ImageStore {
  private:
   std::mutex mutex_;
   std::map<std::string, Images> kept_;
-};
-
-// One progress for points that run at the same time.
-class SweepProgress {
- public:
-  SweepProgress(const Progress& progress, Index kept, Index total)
-      : progress_(progress), done_(static_cast<double>(kept)), total_(static_cast<double>(std::max<Index>(total, 1))) {}
-  Progress of_point() {
-    if (!progress_) return {};
-    return [this](double, std::string_view) { return tell(0.0); };
-  }
-  bool tell(double done) {
-    const std::lock_guard lock(mutex_);
-    done_ += done;
-    return !progress_ || progress_(done_ / total_, "sweep");
-  }
-
- private:
-  const Progress& progress_;
-  std::mutex mutex_;
-  double done_, total_;
 };
 
 fs::path sweep_point_path(const SweepOptions& options, Index point) {
@@ -272,7 +252,7 @@ SweepOutcome run_sweep(const Sweep& sweep, const SweepOptions& options) {
       missing.push_back(p);
   }
   outcome.computed = static_cast<Index>(missing.size());
-  SweepProgress progress(options.progress, outcome.kept, outcome.kept + outcome.computed);
+  PointsProgress progress(options.progress, "sweep", outcome.kept, outcome.kept + outcome.computed);
   ImageStore store;
   const auto stop = [] { throw Error(ErrorKind::interrupted, "interrupted"); };
   parallel_for(outcome.computed, options.threads, [&](Index k, int) {
