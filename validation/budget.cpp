@@ -49,12 +49,9 @@ double layer_rms(const Matrix& values) {
 }
 
 BudgetRun::BudgetRun(const BudgetStudy& study, const StudyOptions& options)
-    : study_(study),
-      threads_(options.threads),
-      progress_(options.progress),
-      pieces_(options, "irdrop", study_source(study), study.data),
-      images_(study.data, study.network.layers.back(), study.images, study.calibration_images) {
-  images_.cut(options.trial);
+    : StudyRun(options, "irdrop", study_source(study), study.data,
+               {study.data, study.network.layers.back(), study.images, study.calibration_images}),
+      study_(study) {
   steps_ =
       2.0 + 2.0 * kEffects + kEffects + 4.0 +
       static_cast<double>(study.table_r_ohm.size() * study.table_passes.size() * study.table_adc_bits.size());
@@ -64,14 +61,8 @@ void BudgetRun::prepare_network() {
   if (!study_.network_file.empty()) {
     network_ = nn::read_network(study_.network_file);
   } else {
-    nn::TrainOptions options = digital_options(study_.training, study_.clip_sigma);
-    options.threads = threads_;
-    const auto trained = pieces_.training("network", [&] {
-      return train_piece(study_.network, nullptr, options, images_.train, [this](double, std::string_view) {
-        report("training");
-        return true;
-      });
-    });
+    const auto trained =
+        train("network", study_.network, nullptr, digital_options(study_.training, study_.clip_sigma));
     if (!trained.failure.empty())
       throw Error(ErrorKind::not_converged, "the training diverged: " + trained.failure);
     network_ = trained.state.network;

@@ -19,7 +19,7 @@ double layer_rms(const Matrix& values);
 std::string budget_piece_name(const std::string& name);
 
 // The study at work.
-class BudgetRun {
+class BudgetRun : StudyRun {
  public:
   BudgetRun(const BudgetStudy& study, const StudyOptions& options);
   BudgetOutcome run();
@@ -36,7 +36,6 @@ class BudgetRun {
     double rms_lsb = 0.0, rms_relative = 0.0;
   };
 
-  void report(const std::string& what) { report_progress(progress_, std::min(1.0, done_ / steps_), what); }
   Condition condition(const std::string& name, const Strengths& strengths) const;
   nn::TileSystem system_of(const nn::Network& network, const Condition& condition) const;
   nn::DeviceOptions devices_of(const Condition& condition) const;
@@ -64,16 +63,11 @@ class BudgetRun {
   void add_trade(double ohm, data::Passes passes, Index bits);
 
   const BudgetStudy& study_;
-  int threads_;
-  Progress progress_;
-  StudyPieces pieces_;
-  StudyImages images_;
   nn::Network network_;
   double digital_accuracy_ = 0.0, chance_ = 0.1;
   MatrixF layer_images_;
   Matrix exact_;             // of the first layer: layer_images x outputs
   double lsb_output_ = 0.0;  // 1 LSB of charge in units of the first layer's output
-  double done_ = 0.0, steps_ = 1.0;
   BudgetOutcome out_;
 };
 

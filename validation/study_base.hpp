@@ -3,6 +3,7 @@
 // will take.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -68,9 +69,9 @@ std::vector<PieceKind> estimate_study(const std::function<void(StudyTrial&)>& ru
 
 /// Where and with what a study works.
 struct StudyOptions {
-  std::filesystem::path folder;  ///< where finished pieces are kept and found; empty: nowhere
+  std::filesystem::path folder = {};  ///< where finished pieces are kept and found; empty: nowhere
   int threads = 0;
-  Progress progress;
+  Progress progress = {};
   StudyTrial* trial = nullptr;  ///< nothing is written
 };
 
@@ -134,6 +135,40 @@ struct StudyImages {
   void cut(StudyTrial* trial);
   data::LabelledImages train, test;
   MatrixF calibration;  ///< the first training images
+};
+
+/// What the studies at work have in common.
+class StudyRun {
+ protected:
+  /// name, config: as StudyPieces. Errors: those of StudyPieces and StudyImages.
+  StudyRun(const StudyOptions& options, const std::string& name, const std::string& config,
+           const DataFiles& files, StudyImages images)
+      : threads_(options.threads),
+        progress_(options.progress),
+        images_(std::move(images)),
+        pieces_(options, name, config, files) {
+    images_.cut(options.trial);
+  }
+  void report(const std::string& what) { report_progress(progress_, std::min(1.0, done_ / steps_), what); }
+  /// The piece of that name, with the threads and the progress of this run.
+  StudyPieces::Training train(const std::string& name, const nn::NetworkSpec& network,
+                              const nn::Network* start, nn::TrainOptions options) {
+    options.threads = threads_;
+    return pieces_.training(name, [&] {
+      return train_piece(network, start, options, images_.train, [this](double, std::string_view what) {
+        report(std::string(what));
+        return true;
+      });
+    });
+  }
+  void add_failure(const std::string& text) { failures_ += (failures_.empty() ? "" : "; ") + text; }
+
+  int threads_;
+  Progress progress_;
+  StudyImages images_;
+  StudyPieces pieces_;
+  double done_ = 0.0, steps_ = 1.0;
+  std::string failures_;
 };
 
 }  // namespace crosstile::validation

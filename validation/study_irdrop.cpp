@@ -53,22 +53,21 @@ double mean_conductance(const nn::MappedLayer& layer) {
 }
 
 // The run: what has been trained and found so far.
-class IrDropRun {
+class IrDropRun : StudyRun {
  public:
   IrDropRun(const IrDropStudy& study, const StudyOptions& options)
-      : study_(study),
-        threads_(options.threads),
-        progress_(options.progress),
-        images_(study.data, study.network.layers.back(), study.images, study.calibration_images),
-        pieces_(options, "mnist-irdrop", study.toml, study.data),
+      : StudyRun(options, "mnist-irdrop", study.toml, study.data,
+                 {study.data, study.network.layers.back(), study.images, study.calibration_images}),
+        study_(study),
         chance_(1.0 / static_cast<double>(study.network.layers.back())) {
-    images_.cut(options.trial);
+    steps_ = static_cast<double>(study.seeds) * (1.0 + static_cast<double>(study.r_col_ohm.size()));
   }
 
   IrDropOutcome run() {
     for (Index seed = 1; seed <= study_.seeds; ++seed) run_seed(seed);
     out_.made = pieces_.made;
     out_.kept = pieces_.kept;
+    out_.diverged = failures_;
     return out_;
   }
 
@@ -84,11 +83,6 @@ class IrDropRun {
   void run_seed(Index seed);
   void run_resistance(Index seed, double ohm, const nn::Network& digital,
                       const std::vector<nn::Network>& gaussian);
-  void report(const std::string& what) {
-    const double all =
-        static_cast<double>(study_.seeds) * (1.0 + static_cast<double>(study_.r_col_ohm.size()));
-    report_progress(progress_, done_ / all, what);
-  }
   std::optional<nn::TrainState> train(Index seed, const std::string& name, const nn::Network* start,
                                       nn::TrainOptions options, double* seconds);
   std::optional<nn::TrainState> train_gaussian(Index seed, const nn::Network& digital, double level);
@@ -103,29 +97,16 @@ class IrDropRun {
   StudyPieces::Numbers confirm(const Weights& weights, double ohm);
   void add_point(Index seed, double ohm, const Weights& weights);
   void add_confirmation(Index seed, double ohm, const Weights& weights);
-  void add_failure(const std::string& text) { out_.diverged += (out_.diverged.empty() ? "" : "; ") + text; }
 
   const IrDropStudy& study_;
-  int threads_;
-  Progress progress_;
-  StudyImages images_;
-  StudyPieces pieces_;
   double chance_ = 0.1;
-  double done_ = 0.0;
   IrDropOutcome out_;
 };
 
 std::optional<nn::TrainState> IrDropRun::train(Index seed, const std::string& name, const nn::Network* start,
                                                nn::TrainOptions options, double* seconds) {
   options.seed = static_cast<std::uint64_t>(seed);
-  options.threads = threads_;
-  const auto progress = [this](double, std::string_view what) {
-    report(std::string(what));
-    return true;
-  };
-  auto piece = pieces_.training(fmt::format("s{}-{}", seed, name), [&] {
-    return train_piece(study_.network, start, options, images_.train, progress);
-  });
+  auto piece = StudyRun::train(fmt::format("s{}-{}", seed, name), study_.network, start, options);
   if (!piece.failure.empty()) {
     add_failure(name + ": " + piece.failure);
     return std::nullopt;

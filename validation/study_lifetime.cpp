@@ -24,37 +24,33 @@ std::string condition_text(const std::string& weights, const LifetimeCondition& 
                      data::to_name(condition.compensation), condition.time_s);
 }
 
-class LifetimeRun {
+class LifetimeRun : StudyRun {
  public:
   LifetimeRun(const LifetimeStudy& study, const StudyOptions& options)
-      : study_(study),
-        threads_(options.threads),
-        progress_(options.progress),
-        images_(study.data, study.network.layers.back(), study.images, study.calibration_images),
-        pieces_(options, "mnist-lifetime", study.toml, study.data),
+      : StudyRun(options, "mnist-lifetime", study.toml, study.data,
+                 {study.data, study.network.layers.back(), study.images, study.calibration_images}),
+        study_(study),
         chance_(1.0 / static_cast<double>(study.network.layers.back())) {
-    images_.cut(options.trial);
     for (const nn::DriftCompensation how : study.compensations)
       for (const double time : study.times_s) conditions_.push_back({time, how, {"all", {}}});
     if (study.parts_time_s > 0.0)
       for (const nn::NonIdealityCase& part : nn::each_alone_and_removed())
         parts_.push_back({study.parts_time_s, study.parts_compensation, part});
+    steps_ = static_cast<double>(study.seeds) *
+             (2.0 + 2.0 * static_cast<double>(conditions_.size() + parts_.size()));
   }
 
   LifetimeOutcome run() {
     for (Index seed = 1; seed <= study_.seeds; ++seed) run_seed(seed);
     out_.made = pieces_.made;
     out_.kept = pieces_.kept;
+    out_.diverged = failures_;
     return out_;
   }
 
  private:
   void run_seed(Index seed);
   void run_network(Index seed, const std::string& weights, const nn::Network& network);
-  void report(const std::string& what) {
-    const double each = 2.0 + 2.0 * static_cast<double>(conditions_.size() + parts_.size());
-    report_progress(progress_, done_ / (each * static_cast<double>(study_.seeds)), what);
-  }
   std::optional<nn::Network> train(Index seed, const std::string& name, const nn::Network* start,
                                    nn::TrainOptions options);
   nn::TileSystem system_of(const nn::Network& network, const nn::NonIdealities& present) const;
@@ -63,30 +59,17 @@ class LifetimeRun {
   std::optional<LifetimePoint> point(Index seed, const std::string& weights, const nn::Network& network,
                                      const LifetimeCondition& condition);
   void take_energy(const nn::Network& network);
-  void add_failure(const std::string& text) { out_.diverged += (out_.diverged.empty() ? "" : "; ") + text; }
 
   const LifetimeStudy& study_;
-  int threads_;
-  Progress progress_;
-  StudyImages images_;
-  StudyPieces pieces_;
   std::vector<LifetimeCondition> conditions_, parts_;
   double chance_ = 0.1;
-  double done_ = 0.0;
   LifetimeOutcome out_;
 };
 
 std::optional<nn::Network> LifetimeRun::train(Index seed, const std::string& name, const nn::Network* start,
                                               nn::TrainOptions options) {
   options.seed = static_cast<std::uint64_t>(seed);
-  options.threads = threads_;
-  const auto progress = [this](double, std::string_view what) {
-    report(std::string(what));
-    return true;
-  };
-  auto piece = pieces_.training(fmt::format("s{}-{}", seed, name), [&] {
-    return train_piece(study_.network, start, options, images_.train, progress);
-  });
+  auto piece = StudyRun::train(fmt::format("s{}-{}", seed, name), study_.network, start, options);
   done_ += 1.0;
   if (piece.failure.empty()) return std::move(piece.state.network);
   add_failure(name + ": " + piece.failure);

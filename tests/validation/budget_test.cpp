@@ -18,7 +18,7 @@ BudgetStudy parsed(const std::string& text) {
 }
 
 std::string small_budget(const testing::ScratchFolder& folder) {
-  std::string text = R"(
+  return R"(
 [tile]
 preset = "pcm-14nm"
 rows = 18
@@ -49,13 +49,7 @@ energy_images = 5
 table_r_ohm = [1.0, 800.0]
 table_passes = ["conventional", "bit-serial"]
 table_adc_bits = [8]
-[data]
-)";
-  for (const std::string part : {"train", "test"}) {
-    text += part + "_images = \"" + (folder / (part + "-images")).string() + "\"\n";
-    text += part + "_labels = \"" + (folder / (part + "-labels")).string() + "\"\n";
-  }
-  return text;
+)" + testing::data_table(folder);
 }
 
 const BudgetPoint& named(const BudgetOutcome& outcome, const std::string& name) {

@@ -32,4 +32,14 @@ inline void write_images(const ScratchFolder& folder, const std::string& name, s
   }
 }
 
+// The table [data] for images "train" and "test" in that folder.
+inline std::string data_table(const ScratchFolder& folder) {
+  std::string text = "[data]\n";
+  for (const std::string part : {"train", "test"}) {
+    text += part + "_images = \"" + (folder / (part + "-images")).string() + "\"\n";
+    text += part + "_labels = \"" + (folder / (part + "-labels")).string() + "\"\n";
+  }
+  return text;
+}
+
 }  // namespace crosstile::testing

@@ -18,7 +18,7 @@ using Catch::Matchers::Contains;
 namespace {
 
 std::string small_study(const testing::ScratchFolder& folder) {
-  std::string text = R"(
+  return R"(
 [tile]
 preset = "pcm-14nm"
 rows = 18
@@ -42,13 +42,7 @@ images = 60
 calibration_images = 50
 confirm_images = 20
 confirm_ohm = [800.0]
-[data]
-)";
-  for (const std::string part : {"train", "test"}) {
-    text += part + "_images = \"" + (folder / (part + "-images")).string() + "\"\n";
-    text += part + "_labels = \"" + (folder / (part + "-labels")).string() + "\"\n";
-  }
-  return text;
+)" + testing::data_table(folder);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ using Catch::Matchers::Contains;
 namespace {
 
 LifetimeStudy small_lifetime(const testing::ScratchFolder& folder) {
-  std::string text = R"(
+  const std::string text = R"(
 [tile]
 preset = "pcm-14nm"
 rows = 18
@@ -35,12 +35,7 @@ draws = 2
 images = 60
 calibration_images = 40
 parts_time_s = 3600.0
-[data]
-)";
-  for (const std::string part : {"train", "test"}) {
-    text += part + "_images = \"" + (folder / (part + "-images")).string() + "\"\n";
-    text += part + "_labels = \"" + (folder / (part + "-labels")).string() + "\"\n";
-  }
+)" + testing::data_table(folder);
   data::Config config = data::Config::from_text(text);
   return read_lifetime_study(config);
 }
