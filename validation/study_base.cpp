@@ -32,7 +32,7 @@ namespace {
 
 constexpr const char* kPieces = "pieces";
 // Of the smaller trial; the larger one has twice as many.
-constexpr Index kTrialTrain = 1000, kTrialTest = 150;
+constexpr Index kTrialTrain = 2000, kTrialTest = 600;
 constexpr Index kTrialPart = 2;  // of things that go one by one: images through the full circuit
 
 StudyPieces::Numbers read_piece(const std::filesystem::path& path) {
